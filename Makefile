@@ -1,0 +1,83 @@
+# Run `make` to see what there is.
+
+GO       ?= go
+FUZZTIME ?= 30s
+export GO FUZZTIME
+
+PROGRAMS  := latchd latchctl latchhub
+# Devices and hubs run Linux; operators sit anywhere, so latchctl goes everywhere.
+PLATFORMS := linux-arm64 linux-arm linux-amd64
+OPERATORS := darwin-arm64 darwin-amd64 windows-amd64
+
+# Everything below is expanded only when a recipe runs, so that `make help` works without Go and without git.
+STAMP = $(shell tools/stamp.sh)
+HERE  = $(shell $(GO) env GOOS)-$(shell $(GO) env GOARCH)
+LINT  = $(GO) tool -modfile=tools/go.mod
+
+# $(call compile,<os>-<arch>,<programs>). The Raspberry Pi 1 and Zero are ARMv6; GOARM means nothing elsewhere.
+# The stamp already names the commit, and -buildvcs=false keeps a tree with and one without .git alike.
+compile = GOOS=$(word 1,$(subst -, ,$(1))) GOARCH=$(word 2,$(subst -, ,$(1))) GOARM=6 CGO_ENABLED=0 \
+	$(GO) build -trimpath -buildvcs=false -ldflags "-s -w $(STAMP)" -o build/$(1)/ $(addprefix ./cmd/,$(2))
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
+
+.PHONY: demo
+demo: here ## the main job on this machine: hub, three devices, lock, reboot, jobs (under a minute)
+	@LATCHD_BIN=build/$(HERE) test/demo/demo.sh
+
+.PHONY: up
+up: here ## the same hub and devices, to try things on, until Ctrl-C
+	@LATCHD_BIN=build/$(HERE) test/demo/up.sh
+
+.PHONY: test
+test: need-go ## all tests, under the race detector where there is one
+	@race=$$(tools/race-flag.sh) && set -x && $(GO) test $$race $(TESTFLAGS) ./...
+
+.PHONY: check
+check: check-format check-vet check-staticcheck check-architecture check-modules check-shell ## format, vet, staticcheck, architecture, modules, shell scripts
+	@echo "check: all is well"
+
+.PHONY: build
+build: $(addprefix build-,$(PLATFORMS) $(OPERATORS)) ## all programs for all platforms, into build/<os>-<arch>/
+
+.PHONY: here
+here: need-go ## the three programs for this machine, into build/<os>-<arch>/
+	@$(call compile,$(HERE),$(PROGRAMS))
+
+.PHONY: fuzz
+fuzz: need-go ## every fuzz target for FUZZTIME each (30s)
+	@tools/fuzz.sh
+
+.PHONY: clean
+clean: ## remove what was built
+	rm -rf build
+
+.PHONY: need-go
+need-go:
+	@tools/need-go.sh
+
+.PHONY: $(addprefix build-,$(PLATFORMS) $(OPERATORS))
+$(addprefix build-,$(PLATFORMS)): build-%: need-go
+	$(call compile,$*,$(PROGRAMS))
+$(addprefix build-,$(OPERATORS)): build-%: need-go
+	$(call compile,$*,latchctl)
+
+.PHONY: check-format check-vet check-staticcheck check-architecture check-modules check-shell
+check-format: need-go
+	@bad=$$($(LINT) gofumpt -l .) && if [ -n "$$bad" ]; then \
+		printf '%s\n' "not formatted (mend with: go tool -modfile=tools/go.mod gofumpt -w .):" "$$bad" >&2; exit 1; fi
+check-vet: need-go
+	$(GO) vet ./...
+check-staticcheck: need-go
+	$(LINT) staticcheck ./...
+# Not from the cache: the compiler runs beneath these tests, and the cache does not see what it reads.
+check-architecture: need-go
+	$(GO) test -count=1 ./test/arch
+check-modules: need-go
+	$(GO) mod tidy -diff
+	cd tools && $(GO) mod tidy -diff
+check-shell:
+	@if command -v shellcheck >/dev/null; then set -x; shellcheck -x .ci/run tools/*.sh test/demo/*.sh; \
+	else echo "shellcheck is not installed: the shell scripts are not checked"; fi
