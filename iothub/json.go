@@ -1,0 +1,132 @@
+package iothub
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"unicode/utf8"
+)
+
+// DecodeJSON reads one JSON value and nothing after it. Numbers stay
+// [json.Number], so that no digit of a big integer is lost. Text that is not
+// UTF-8 is refused instead of mended: what was signed off by an operator must
+// be what the device sees.
+func DecodeJSON(text []byte) (any, error) {
+	if !utf8.Valid(text) {
+		return nil, errors.New("not valid UTF-8")
+	}
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.UseNumber()
+	var v any
+	if err := d.Decode(&v); err != nil {
+		if errors.Is(err, io.EOF) {
+			return nil, errors.New("no JSON value")
+		}
+		return nil, fmt.Errorf("not valid JSON: %w", err)
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return nil, errors.New("not valid JSON: something follows the value")
+	}
+	return v, nil
+}
+
+// DecodeObject is DecodeJSON for a text that must be an object.
+func DecodeObject(text []byte) (map[string]any, error) {
+	v, err := DecodeJSON(text)
+	if err != nil {
+		return nil, err
+	}
+	m, ok := v.(map[string]any)
+	if !ok {
+		return nil, fmt.Errorf("must be a JSON object, not %s", kindOf(v))
+	}
+	return m, nil
+}
+
+// ToDocument turns a Go value that marshals to a JSON object into a document
+// of this package: maps, slices, strings, bools, nil and json.Number.
+func ToDocument(v any) (map[string]any, error) {
+	text, err := json.Marshal(v)
+	if err != nil {
+		return nil, err
+	}
+	return DecodeObject(text)
+}
+
+func kindOf(v any) string {
+	switch v.(type) {
+	case nil:
+		return "null"
+	case map[string]any:
+		return "an object"
+	case []any:
+		return "an array"
+	case string:
+		return "a string"
+	case bool:
+		return "a boolean"
+	case json.Number:
+		return "a number"
+	}
+	return fmt.Sprintf("a %T", v)
+}
+
+// Equal tells whether two documents mean the same: numbers by value (1.0 is
+// 1), all else exactly.
+func Equal(a, b any) bool {
+	switch a := a.(type) {
+	case map[string]any:
+		b, ok := b.(map[string]any)
+		if !ok || len(a) != len(b) {
+			return false
+		}
+		for k, v := range a {
+			w, ok := b[k]
+			if !ok || !Equal(v, w) {
+				return false
+			}
+		}
+		return true
+	case []any:
+		b, ok := b.([]any)
+		if !ok || len(a) != len(b) {
+			return false
+		}
+		for i := range a {
+			if !Equal(a[i], b[i]) {
+				return false
+			}
+		}
+		return true
+	case json.Number:
+		b, ok := b.(json.Number)
+		return ok && equalNumbers(a, b)
+	}
+	return a == b
+}
+
+// equalNumbers compares two integers by their digits and anything else as
+// float64, which is how a hub keeps it.
+func equalNumbers(a, b json.Number) bool {
+	if a == b {
+		return true
+	}
+	if isInteger(a) && isInteger(b) {
+		return false // JSON has one spelling for an integer, but for "-0"
+	}
+	x, err1 := strconv.ParseFloat(string(a), 64)
+	y, err2 := strconv.ParseFloat(string(b), 64)
+	return err1 == nil && err2 == nil && x == y
+}
+
+func isInteger(n json.Number) bool {
+	for i, r := range string(n) {
+		if (r < '0' || r > '9') && (i > 0 || r != '-') {
+			return false
+		}
+	}
+	return n != ""
+}
