@@ -20,7 +20,8 @@ func TestBoundDoublesUpToTheCap(t *testing.T) {
 		want   []time.Duration
 	}{
 		{
-			"defaults", Policy{},
+			"defaults",
+			Policy{},
 			[]time.Duration{
 				time.Second, 2 * time.Second, 4 * time.Second, 8 * time.Second, 16 * time.Second,
 				32 * time.Second, 64 * time.Second, 128 * time.Second, 256 * time.Second, 5 * time.Minute, 5 * time.Minute,
@@ -30,7 +31,8 @@ func TestBoundDoublesUpToTheCap(t *testing.T) {
 		{"cap below base", Policy{Base: 10, Cap: 4}, []time.Duration{4, 4}},
 		{"negative means default", Policy{Base: -1, Cap: -1}, []time.Duration{time.Second, 2 * time.Second}},
 		{
-			"no overflow", Policy{Base: math.MaxInt64 / 2, Cap: math.MaxInt64},
+			"no overflow",
+			Policy{Base: math.MaxInt64 / 2, Cap: math.MaxInt64},
 			[]time.Duration{math.MaxInt64 / 2, math.MaxInt64 - 1, math.MaxInt64 - 1},
 		},
 	}
