@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"sync"
@@ -99,25 +100,29 @@ func (s *Simulated) wake() error {
 		s.boot, s.bootedAt = record.Boot, record.BootedAt
 		return nil
 	}
-	return s.begin(host, now)
+	// A boot that is gone, or that was under another boot of the real machine,
+	// ended without power. One that cannot be read shows nothing.
+	lost := err == nil || errors.Is(err, fs.ErrNotExist)
+	return s.begin(host, now, lost)
 }
 
-// begin is a new boot: an empty memory and a new boot id.
-func (s *Simulated) begin(host string, now time.Duration) error {
+// begin is a new boot: an empty memory and a new boot id. lost tells that the
+// boot before has vanished from the memory.
+func (s *Simulated) begin(host string, now time.Duration, lost bool) error {
 	if err := s.memory.clear(); err != nil {
 		return err
 	}
 	s.boot, s.bootedAt = Boot{ID: newBootID(), Cause: CauseUnknown}, now
 	power := filepath.Join(s.disk, powerFile)
 	var last powerRecord
-	if readRecord(power, &last) == nil {
+	if lost && readRecord(power, &last) == nil {
 		s.boot.Cause = CausePowerLoss
 		s.boot.Evidence = "simulated boot " + last.BootID + " was never switched off"
 	}
 	if err := writeRecord(s.memory.bootFile(), memoryRecord{recordFormat, s.boot, host, now}); err != nil {
 		return err
 	}
-	// The file is only evidence for the next boot. On a disk that is full the
+	// This file is only evidence for the next boot. On a disk that is full the
 	// machine runs all the same, and its next power loss is of unknown cause.
 	if writeRecord(power, powerRecord{recordFormat, s.boot.ID}) != nil {
 		_ = os.Remove(power)
