@@ -2,8 +2,8 @@
 // is made of, and how it is made to boot again.
 //
 // A boot is known by the kernel's boot id, never by a clock: another boot id is
-// the proof that the machine went down, and the same one is the proof that only
-// a process was restarted. Time within a boot is the boot-time clock
+// the proof that the machine went down, and the same one is the proof that the
+// kernel never stopped, whatever was restarted above it. Time within a boot is the boot-time clock
 // (CLOCK_BOOTTIME), which counts suspend and never jumps. Why a machine booted
 // is said only when something shows it; otherwise the cause is "unknown".
 //

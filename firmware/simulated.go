@@ -181,7 +181,9 @@ func (s *Simulated) Stopping(context.Context) bool {
 // PowerCycle switches the machine off, waits for the down time and executes the
 // program again: same process id, arguments and environment, and so a new boot.
 // Everything in the runtime directory is lost, so whatever writes there must have
-// stopped. It returns only with an error, and the process has to end then:
+// stopped. ctx is to end on a signal to this process; one that the ordered stop
+// has ended would keep the machine off. PowerCycle returns only with an error,
+// and the process has to end then:
 //   - the machine is not going down; nothing has happened;
 //   - ctx ended during the down time: the machine stays off, and the next
 //     process to open it begins the new boot;
