@@ -49,7 +49,8 @@ func WriteFile(path string, data []byte, perm os.FileMode) error {
 }
 
 // SyncDir makes the names in directory dir durable: files created, renamed or
-// removed there before the call survive a power cut after it. It does nothing
+// removed there before the call survive a power cut after it. It does nothing on
+// file systems that cannot sync a directory (some network and shared folders), nor
 // on Windows, which has no such call.
 func SyncDir(dir string) error {
 	if err := (kernel{}).syncDir(dir); err != nil {

@@ -2,7 +2,11 @@
 
 package atomicfile
 
-import "os"
+import (
+	"errors"
+	"os"
+	"syscall"
+)
 
 func (kernel) syncDir(dir string) error {
 	d, err := os.Open(dir)
@@ -10,5 +14,11 @@ func (kernel) syncDir(dir string) error {
 		return err
 	}
 	defer d.Close()
-	return d.Sync()
+	err = d.Sync()
+	// Some network and shared-folder file systems cannot sync a directory at all
+	// (fsync(2): EINVAL). More cannot be done there, and it is no sign of trouble.
+	if errors.Is(err, syscall.EINVAL) || errors.Is(err, syscall.ENOTSUP) {
+		return nil
+	}
+	return err
 }
