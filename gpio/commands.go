@@ -1,0 +1,91 @@
+package gpio
+
+import "time"
+
+// LockDoor locks, and ends any unlock at once, also one that the button began.
+//
+//   - Without a lockTime the door is held locked until an unlock, or stays in the
+//     lockdown it is in.
+//   - A lockTime of MinLockTime to MaxLockTime puts it in lockdown for that time
+//     from now; it replaces the end of one that runs.
+//   - A lockTime of zero ends a lockdown and leaves the door held locked.
+//
+// It returns when the line is driven and its record was tried; what a sensor says
+// later comes as a [Change]. It acts also if nothing can be recorded, and says so
+// in NotRecorded. Errors: a [*RangeError], before anything happened; a
+// [*HardwareError], after which the line is tried again until it locks; ErrClosed.
+func (l *Lock) LockDoor(lockTime *time.Duration) (Status, error) {
+	if lockTime != nil && *lockTime != 0 {
+		if err := inRange("lockTime", *lockTime, MinLockTime, MaxLockTime); err != nil {
+			return l.Status(), err
+		}
+	}
+	return l.command(func(d *driver) error {
+		return d.step(func(now time.Duration) { d.m.lockDoor(now, lockTime) })
+	})
+}
+
+// UnlockDoor unlocks for the given time (nil: the policy's; MinUnlockTime to the
+// configured maximum), or, with hold, until a LockDoor. It ends heldLocked:
+// afterwards the door rests. While the door is held unlocked, an unlock with a
+// time changes nothing. A second unlock extends the first one from now, and never
+// shortens it.
+//
+// It returns when the line is driven and its record was tried. An unlock that
+// could not be recorded (NotRecorded) stands; only a restart before its end would
+// lock early, because its end would not be known.
+//
+// Errors: a [*RangeError] or ErrTimeAndHold, before anything happened; a
+// [*LockdownError]; a [*HardwareError], after which the unlock is taken back and
+// does not happen later; ErrClosed.
+func (l *Lock) UnlockDoor(unlockTime *time.Duration, hold bool) (Status, error) {
+	if unlockTime != nil {
+		if hold {
+			return l.Status(), ErrTimeAndHold
+		}
+		if err := inRange("unlockTime", *unlockTime, MinUnlockTime, l.d.cfg.Settings.MaxUnlockTime); err != nil {
+			return l.Status(), err
+		}
+	}
+	return l.command(func(d *driver) error {
+		t := d.m.policy.UnlockTime
+		if unlockTime != nil {
+			t = *unlockTime
+		}
+		return d.unlock(t, hold)
+	})
+}
+
+// SetPolicy puts another policy in force at once. Every field must be in its range
+// (see [Policy.Check]). A policy from the hub is set only after the hub confirmed
+// it in this boot, and says so in FromHub: it then goes on after a restart in the
+// same boot. Errors: a [*RangeError] or [*ChoiceError], before anything happened;
+// a [*HardwareError], after which the line is tried again; ErrClosed.
+func (l *Lock) SetPolicy(p Policy) error {
+	if err := p.Check(l.d.cfg.Settings.MaxUnlockTime); err != nil {
+		return err
+	}
+	_, err := l.do(func(d *driver) error {
+		if d.closing {
+			return ErrClosed
+		}
+		return d.step(func(now time.Duration) { d.m.setPolicy(now, p) })
+	}, false)
+	return err
+}
+
+// Policy returns the policy in force.
+func (l *Lock) Policy() Policy { return l.d.published.Load().policy }
+
+// WallClockChanged is to be called when the wall clock becomes trusted: the times
+// in the status become known, and a lockdown from before the boot gets its true
+// end. Errors: a [*HardwareError] or ErrClosed.
+func (l *Lock) WallClockChanged() error {
+	_, err := l.do(func(d *driver) error {
+		if d.closing {
+			return ErrClosed
+		}
+		return d.followClock()
+	}, false)
+	return err
+}
