@@ -114,7 +114,7 @@ func (c Config) complete() (Config, error) {
 		c.write = atomicfile.WriteFile
 	}
 	var err error
-	c.Settings, err = c.Settings.complete()
+	c.Settings, err = c.Settings.Complete()
 	return c, err
 }
 

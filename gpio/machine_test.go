@@ -20,7 +20,7 @@ const benchStart = 100 * time.Second
 
 func newBench(t *testing.T, p Policy) *bench {
 	t.Helper()
-	settings, err := Settings{Policy: p}.complete()
+	settings, err := Settings{Policy: p}.Complete()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -35,8 +35,9 @@ func (s Settings) Level(locked bool) Level {
 	return !active
 }
 
-// complete fills in the defaults and checks every range.
-func (s Settings) complete() (Settings, error) {
+// Complete fills in the defaults and checks every range. The error is a
+// *RangeError or a *ChoiceError, or names what else is wrong.
+func (s Settings) Complete() (Settings, error) {
 	if s.FailMode == "" {
 		s.FailMode = FailSecure
 	}

@@ -48,14 +48,12 @@ func FromJSON(v any) (time.Duration, error) {
 	return 0, errors.New(`must be text like "10m" or "PT10M", or a number of seconds`)
 }
 
-// Seconds is how a duration is reported: a number of seconds.
-func Seconds(d time.Duration) float64 { return d.Seconds() }
-
 func fromSeconds(s float64) (time.Duration, error) {
 	if s < 0 {
 		return 0, errors.New("the number of seconds is negative")
 	}
-	if s > math.MaxInt64/1e9 { // 292 years, the most a time.Duration holds
+	const longest = 9e9 // 285 years; a time.Duration holds 292
+	if s > longest {
 		return 0, errors.New("the number of seconds is out of range")
 	}
 	whole, fraction := math.Modf(s)
