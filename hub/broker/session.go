@@ -1,0 +1,259 @@
+package broker
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/mochi-mqtt/server/v2/packets"
+
+	"latchd/iothub"
+)
+
+// session is one device's connection from an accepted CONNECT to the end.
+type session struct {
+	broker *Broker
+	device *device
+	link   *link
+	keeps  bool            // CleanSession=0: its filters outlive it
+	will   *iothub.Message // sent if it ends without DISCONNECT; nil if there is none
+
+	// Only the goroutine that reads uses these.
+	up       bool // the Backend was told that the device is connected
+	resumed  bool // it began with filters of an earlier one
+	farewell bool // DISCONNECT came
+
+	mu        sync.Mutex // guards the fields below
+	ready     bool       // CONNACK is on its way, so publishes may follow
+	over      bool
+	ended     bool // no more is said to the Backend
+	forgotten bool // the device was deleted: its filters go with it
+	reason    string
+	expiry    *time.Timer
+	filters   map[string]byte  // what is subscribed, with the granted QoS
+	calls     map[string]*call // methods that wait for an answer, by request id
+	packetID  uint16           // of the last QoS 1 publish
+	twin      twinView
+}
+
+func newSession(b *Broker, d *device, k *link, c connect) *session {
+	return &session{
+		broker:  b,
+		device:  d,
+		link:    k,
+		keeps:   !c.clean,
+		will:    c.will,
+		filters: map[string]byte{},
+		calls:   map[string]*call{},
+	}
+}
+
+// backend is the Broker's.
+func (s *session) backend() Backend { return s.broker.cfg.Backend }
+
+// allowed tells whether the device may subscribe to a filter. There are no
+// others (Learn, "MQTT support").
+func (s *session) allowed(filter string) bool {
+	switch filter {
+	case iothub.FilterMethods, iothub.FilterTwinRes, iothub.FilterDesired,
+		iothub.FilterDevicebound(s.device.id):
+		return true
+	}
+	return false
+}
+
+// resume takes up the filters of the device's session before, or drops them
+// if it asked for a clean one.
+func (s *session) resume() error {
+	saved, err := s.backend().Subscriptions(s.device.id)
+	if err != nil {
+		return fmt.Errorf("reading the filters of device %s: %w", s.device.id, err)
+	}
+	if !s.keeps {
+		if len(saved) == 0 {
+			return nil
+		}
+		if err := s.backend().SaveSubscriptions(s.device.id, nil); err != nil {
+			return fmt.Errorf("dropping the filters of device %s: %w", s.device.id, err)
+		}
+		return nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for filter, qos := range saved {
+		if s.allowed(filter) {
+			s.filters[filter] = min(qos, 1)
+		}
+	}
+	s.resumed = len(s.filters) > 0
+	return nil
+}
+
+// start tells the Backend, before the client hears its CONNACK: who has heard
+// it may ask the hub whether it is connected.
+func (s *session) start(expiry time.Time) error {
+	if err := s.resume(); err != nil {
+		return err
+	}
+	s.up = true
+	s.backend().ConnectionChanged(s.device.id, true)
+	s.expireAt(expiry)
+	return nil
+}
+
+// begin lets publishes follow the CONNACK.
+func (s *session) begin() {
+	s.mu.Lock()
+	s.ready = true
+	s.mu.Unlock()
+	s.broker.announce(s.device)
+}
+
+// expireAt ends the session when its token does; the zero time is never.
+func (s *session) expireAt(t time.Time) {
+	if t.IsZero() {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.over {
+		s.expiry = time.AfterFunc(time.Until(t), func() { s.close("its token has expired") })
+	}
+}
+
+// close ends the session: no more goes out, methods under way fail and are
+// taken back, and the connection is closed. It does not wait. The first reason
+// given is the one that is logged.
+func (s *session) close(why string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.reason == "" {
+		s.reason = why
+	}
+	if s.over {
+		return
+	}
+	s.over = true
+	if s.expiry != nil {
+		s.expiry.Stop()
+	}
+	for _, c := range s.calls {
+		s.link.recall(c.request)
+		close(c.lost)
+	}
+	s.calls = nil
+	s.link.shut()
+}
+
+// end has the last word, when the connection's reader is gone: the will, the
+// news that the device is down, the end of filters nobody will ask for again.
+func (s *session) end(cause error) {
+	if errors.Is(cause, os.ErrDeadlineExceeded) {
+		cause = errors.New("it was silent for longer than its keep-alive allows")
+	}
+	s.close("")
+	id := s.device.id
+	if s.up && s.will != nil && !s.farewell {
+		if err := s.backend().Telemetry(id, *s.will); err != nil {
+			s.broker.cfg.Log.Error("a will could not be stored", "device", id, "err", err)
+		}
+	}
+	if s.up {
+		s.backend().ConnectionChanged(id, false)
+	}
+	s.mu.Lock()
+	s.ended = true
+	forgotten, reason := s.forgotten, s.reason
+	s.mu.Unlock()
+	if forgotten {
+		if err := s.backend().SaveSubscriptions(id, nil); err != nil {
+			s.broker.cfg.Log.Debug("the filters of a deleted device could not be dropped", "device", id, "err", err)
+		}
+	}
+	switch {
+	case s.farewell:
+		reason = "it said goodbye"
+	case reason == "" && cause != nil:
+		reason = cause.Error()
+	}
+	s.broker.cfg.Log.Info("device disconnected", "device", id, "why", reason)
+}
+
+// forget marks the filters to be dropped at the end. False if that is past.
+func (s *session) forget() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.forgotten = true
+	return !s.ended
+}
+
+func (s *session) isOver() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.over
+}
+
+// accepts tells whether a publish for the filter would be delivered now.
+func (s *session) accepts(filter string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, ok := s.filters[filter]
+	return ok && s.ready && !s.over
+}
+
+// subscriptions is a copy of the filters.
+func (s *session) subscriptions() map[string]byte {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return maps.Clone(s.filters)
+}
+
+// save stores new filters, if they are to be kept and differ: Node's SDK
+// subscribes to the same again after each connect.
+func (s *session) save(filters map[string]byte) error {
+	if !s.keeps || maps.Equal(filters, s.subscriptions()) {
+		return nil
+	}
+	if err := s.backend().SaveSubscriptions(s.device.id, filters); err != nil {
+		return fmt.Errorf("saving its filters: %w", err)
+	}
+	return nil
+}
+
+// activate makes new filters count.
+func (s *session) activate(filters map[string]byte) {
+	s.mu.Lock()
+	s.filters = filters
+	s.mu.Unlock()
+	s.broker.announce(s.device)
+}
+
+// publish makes the packet of a publish to this device. Called with mu held.
+//
+// QoS 1 here means a packet id that the client acknowledges. It is not sent
+// again: what has not arrived when the connection breaks, the device learns
+// by asking for its twin.
+func (s *session) publish(topic string, payload []byte, qos byte) *frame {
+	pk := packets.Packet{
+		FixedHeader:     packets.FixedHeader{Type: packets.Publish, Qos: qos},
+		ProtocolVersion: mqttVersion,
+		TopicName:       topic,
+		Payload:         payload,
+	}
+	if qos > 0 {
+		if s.packetID++; s.packetID == 0 {
+			s.packetID = 1
+		}
+		pk.PacketID = s.packetID
+	}
+	var b bytes.Buffer
+	b.Grow(len(topic) + len(payload) + 16)
+	if err := pk.PublishEncode(&b); err != nil { // only for a missing packet id
+		panic(err)
+	}
+	return &frame{bytes: b.Bytes()}
+}
