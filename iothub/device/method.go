@@ -1,0 +1,176 @@
+package device
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+
+	"latchd/iothub"
+)
+
+const (
+	// maxRefusals bounds the answers on their way to methods that were not
+	// run. Whoever floods the device beyond that gets the hub's time-out.
+	maxRefusals = 64
+
+	// maxRequestIDs is how many request ids of methods a session remembers.
+	// A repetition by the hub comes within seconds, not thousands of methods
+	// later.
+	maxRequestIDs = 4096
+)
+
+// method takes the request of a direct method: drops it, refuses it, or
+// starts it.
+func (s *session) method(t iothub.Topic, m message) {
+	if why := s.stale(t.RequestID, m); why != "" {
+		s.client.log.Warn("a direct method was dropped", "method", t.Method, "why", why)
+		return
+	}
+	switch {
+	case s.leaving == errStopped:
+		s.refuse(t, http.StatusServiceUnavailable, "The device's agent is stopping")
+	case s.client.handler.Method == nil:
+		s.refuse(t, http.StatusNotFound, "Unknown method")
+	default:
+		select {
+		case s.client.inFlight <- struct{}{}:
+			s.messages.enter()
+			go s.serveMethod(t, iothub.MethodRequest{Name: t.Method, Payload: m.Payload()})
+		default:
+			s.refuse(t, http.StatusTooManyRequests, "Too many methods at once")
+		}
+	}
+}
+
+// stale tells why a request must not be run: it may be an old one, and its
+// caller may have given up on it.
+func (s *session) stale(requestID string, m message) string {
+	switch {
+	case m.Duplicate():
+		return "it was sent before (DUP)"
+	case m.Qos() > 0 && m.early:
+		// It comes under a subscription that somebody else made for this
+		// device id; at QoS 1 a hub keeps messages for that.
+		return "it may have waited in the session"
+	case !s.seen.add(requestID):
+		return "its request id was seen before"
+	}
+	return ""
+}
+
+// serveMethod runs one method and answers it, once.
+func (s *session) serveMethod(t iothub.Topic, req iothub.MethodRequest) {
+	defer func() { <-s.client.inFlight }()
+	defer s.messages.end()
+	response := s.client.callMethod(req)
+	err := s.answer(t, response)
+	if err != nil {
+		s.client.log.Warn("the answer to a direct method did not reach the hub", "method", t.Method, "error", err)
+	}
+	if response.Sent != nil {
+		s.client.guard("Sent of method "+t.Method, func() { response.Sent(err) })
+	}
+}
+
+// callMethod runs the handler. A panic is the answer 500.
+func (c *Client) callMethod(req iothub.MethodRequest) (response iothub.MethodResponse) {
+	response = plainResponse(http.StatusInternalServerError, "The device's agent failed")
+	c.guard("method "+req.Name, func() {
+		response = c.handler.Method(c.grace, req)
+	})
+	if err := checkResponse(response); err != nil {
+		c.log.Error("the answer to a direct method is not sent as it is", "method", req.Name, "error", err)
+		sent := response.Sent
+		response = plainResponse(http.StatusInternalServerError, "The device's agent has no valid answer")
+		response.Sent = sent
+	}
+	return response
+}
+
+// checkResponse tells why the hub would not take an answer. It would close
+// the connection instead.
+func checkResponse(r iothub.MethodResponse) error {
+	if n := len(r.Payload); n > iothub.MaxMethodPayload {
+		return fmt.Errorf("it has %d bytes; at most %d are allowed", n, iothub.MaxMethodPayload)
+	}
+	if len(r.Payload) > 0 && !json.Valid(r.Payload) {
+		return fmt.Errorf("it is not JSON")
+	}
+	return nil
+}
+
+func plainResponse(status int, text string) iothub.MethodResponse {
+	body, _ := json.Marshal(map[string]string{"Response": text}) // strings always marshal
+	return iothub.MethodResponse{Status: status, Payload: body}
+}
+
+// refuse answers a method that is not run.
+func (s *session) refuse(t iothub.Topic, status int, text string) {
+	select {
+	case s.client.refusals <- struct{}{}:
+	default:
+		s.client.log.Warn("a direct method was dropped", "method", t.Method, "why", "too many are being refused already")
+		return
+	}
+	s.client.log.Warn("a direct method was refused", "method", t.Method, "status", status, "why", text)
+	s.messages.enter()
+	go func() {
+		defer func() { <-s.client.refusals }()
+		defer s.messages.end()
+		if err := s.answer(t, plainResponse(status, text)); err != nil {
+			s.client.log.Warn("the answer to a direct method did not reach the hub", "method", t.Method, "error", err)
+		}
+	}()
+}
+
+// answer sends the answer and waits until the hub has it.
+func (s *session) answer(t iothub.Topic, r iothub.MethodResponse) error {
+	select {
+	case <-s.done:
+		return errSessionOver
+	default:
+	}
+	topic := iothub.Topic{Kind: iothub.TopicMethodResponse, Status: r.Status, RequestID: t.RequestID}
+	return s.publish(context.Background(), topic.String(), 1, r.Payload)
+}
+
+// guard calls a function of the handler and survives its panic.
+func (c *Client) guard(what string, call func()) { guard(c.log, what, call) }
+
+func guard(log *slog.Logger, what string, call func()) {
+	defer func() {
+		if p := recover(); p != nil {
+			log.Error("a handler panicked", "what", what, "panic", p, "stack", string(debug.Stack()))
+		}
+	}()
+	call()
+}
+
+// requestIDs remembers the last maxRequestIDs ids. The zero value is ready.
+type requestIDs struct {
+	known  map[string]bool
+	oldest int
+	ring   []string
+}
+
+// add tells whether the id is new, and remembers it.
+func (r *requestIDs) add(id string) bool {
+	if r.known[id] {
+		return false
+	}
+	if r.known == nil {
+		r.known = map[string]bool{}
+	}
+	r.known[id] = true
+	if len(r.ring) < maxRequestIDs {
+		r.ring = append(r.ring, id)
+		return true
+	}
+	delete(r.known, r.ring[r.oldest])
+	r.ring[r.oldest] = id
+	r.oldest = (r.oldest + 1) % maxRequestIDs
+	return true
+}
