@@ -39,12 +39,13 @@ func read(in Input) reading {
 func watch(ctx context.Context, in Input, settle time.Duration, accepted reading, emit func(reading)) {
 	candidate, since := accepted, time.Now()
 	for ctx.Err() == nil {
+		now := time.Now()
 		if r := read(in); r != candidate {
-			candidate, since = r, time.Now()
+			candidate, since = r, now
 		}
 		if candidate == accepted {
 			in.Wait(ctx)
-		} else if rest := settle - time.Since(since); rest > 0 {
+		} else if rest := settle - now.Sub(since); rest > 0 {
 			waitAtMost(ctx, in, rest)
 		} else {
 			accepted = candidate
@@ -52,7 +53,7 @@ func watch(ctx context.Context, in Input, settle time.Duration, accepted reading
 			continue
 		}
 		if candidate.fault != "" {
-			_ = backoff.Sleep(ctx, faultPause) // the loop looks at ctx
+			_ = backoff.Sleep(ctx, faultPause-time.Since(now)) // the loop looks at ctx
 		}
 	}
 }

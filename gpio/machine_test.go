@@ -76,7 +76,8 @@ func (b *bench) hold() (accepted bool) {
 	return accepted
 }
 
-func (b *bench) press()   { b.t.Helper(); b.step(func(now time.Duration) { b.m.button(now, true) }) }
+func (b *bench) press() { b.t.Helper(); b.step(func(now time.Duration) { b.m.button(now, true) }) }
+
 func (b *bench) release() { b.t.Helper(); b.step(func(now time.Duration) { b.m.button(now, false) }) }
 
 func (b *bench) contact(c Contact) {

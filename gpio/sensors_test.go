@@ -296,9 +296,11 @@ func TestRebootBlockers(t *testing.T) {
 		{"lockdown of a fail-safe lock", Status{Mode: ModeLockdown, FailMode: FailSafe}, []Blocker{BlockLockdown}},
 		{"lockdown of a fail-secure lock", Status{Mode: ModeLockdown, FailMode: FailSecure}, nil},
 		{"held locked, fail-safe", Status{Mode: ModeHeldLocked, FailMode: FailSafe}, nil},
-		{"exit in lockdown with the door open",
+		{
+			"exit in lockdown with the door open",
 			Status{Mode: ModeLockdown, FailMode: FailSafe, UnlockRunning: true, Contact: ContactOpen},
-			[]Blocker{BlockUnlockRunning, BlockLockdown, BlockDoorOpen}},
+			[]Blocker{BlockUnlockRunning, BlockLockdown, BlockDoorOpen},
+		},
 	} {
 		got := row.status.RebootBlockers()
 		if len(got) != len(row.want) {

@@ -38,6 +38,9 @@ func SimulatedLine(dir string, bootTime func() time.Duration) OpenLine {
 		if err != nil {
 			return nil, err
 		}
+		if err := dropTorn(l.path); err != nil {
+			return nil, err
+		}
 		if len(edges) > 0 {
 			l.level = edges[len(edges)-1].Level
 			return l, nil
@@ -45,6 +48,23 @@ func SimulatedLine(dir string, bootTime func() time.Duration) OpenLine {
 		l.level = initial
 		return l, l.log(Edge{Level: initial, Requested: true})
 	}
+}
+
+// dropTorn cuts off a last line without its end, which a crash of the whole
+// simulated machine may leave.
+func dropTorn(path string) error {
+	data, err := os.ReadFile(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	whole := bytes.LastIndexByte(data, '\n') + 1
+	if whole == len(data) {
+		return nil
+	}
+	return os.Truncate(path, int64(whole))
 }
 
 type simulatedLine struct {
