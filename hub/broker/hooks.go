@@ -51,8 +51,8 @@ func (h *hooks) ID() string { return "iothub" }
 
 func (h *hooks) Provides(b byte) bool {
 	switch b {
-	case mqtt.OnConnect, mqtt.OnConnectAuthenticate, mqtt.OnACLCheck, mqtt.OnSessionEstablished,
-		mqtt.OnPacketRead, mqtt.OnPacketProcessed, mqtt.OnPacketEncode, mqtt.OnPublish:
+	case mqtt.OnConnect, mqtt.OnConnectAuthenticate, mqtt.OnACLCheck,
+		mqtt.OnPacketRead, mqtt.OnPacketEncode, mqtt.OnPublish:
 		return true
 	}
 	return false
@@ -133,22 +133,10 @@ func (h *hooks) OnConnectAuthenticate(*mqtt.Client, packets.Packet) bool { retur
 // OnACLCheck lets pass what OnPacketRead has.
 func (h *hooks) OnACLCheck(*mqtt.Client, string, bool) bool { return true }
 
-// OnSessionEstablished is called after the CONNACK.
-func (h *hooks) OnSessionEstablished(cl *mqtt.Client, _ packets.Packet) {
-	linkOf(cl).session.Load().begin()
-}
-
 // OnPublish is called after OnPacketRead has done all there is to do. "Success,
 // ignore" makes mochi acknowledge the packet and send it to nobody.
 func (h *hooks) OnPublish(_ *mqtt.Client, pk packets.Packet) (packets.Packet, error) {
 	return pk, packets.CodeSuccessIgnore
-}
-
-// OnPacketProcessed is called after the packet has been acknowledged.
-func (h *hooks) OnPacketProcessed(cl *mqtt.Client, pk packets.Packet, err error) {
-	if pk.FixedHeader.Type == packets.Subscribe && err == nil {
-		linkOf(cl).session.Load().subscribed(pk.Filters)
-	}
 }
 
 // OnPacketEncode sees what mochi writes. A packet without a type is not

@@ -268,12 +268,17 @@ func (k *link) finish() {
 
 func (k *link) Read(p []byte) (int, error) { return k.in.Read(p) }
 
-// Write queues a packet of mochi's: an acknowledgement.
+// Write queues a packet of mochi's: an acknowledgement. Each call is one whole
+// packet.
 func (k *link) Write(p []byte) (int, error) {
 	if err := k.waitRoom(); err != nil {
 		return 0, err
 	}
-	if !k.push(&frame{bytes: bytes.Clone(p)}) {
+	push := k.push
+	if s := k.session.Load(); s != nil {
+		push = s.acknowledge
+	}
+	if !push(&frame{bytes: bytes.Clone(p)}) {
 		return 0, net.ErrClosed
 	}
 	return len(p), nil

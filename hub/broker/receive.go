@@ -112,30 +112,22 @@ func message(t iothub.Topic, body []byte, retain bool) (iothub.Message, error) {
 	return iothub.Message{Body: body, Properties: t.Properties}, nil
 }
 
-// subscribe stores what will be subscribed when the SUBACK is out, and turns
+// subscribe notes what will be subscribed when the SUBACK goes out, and turns
 // QoS 2 into 1, which mochi then grants.
 func (s *session) subscribe(pk *packets.Packet) error {
 	if code := pk.SubscribeValidate(); code != packets.CodeSuccess {
 		return fmt.Errorf("its subscribe is malformed: %s", code.Reason)
 	}
+	all := s.subscriptions()
 	for i, f := range pk.Filters {
 		if !s.allowed(f.Filter) {
 			return fmt.Errorf("it subscribed to %q, which is not a filter of this device", f.Filter)
 		}
 		pk.Filters[i].Qos = min(f.Qos, 1)
+		all[f.Filter] = pk.Filters[i].Qos
 	}
-	return s.save(s.with(pk.Filters))
-}
-
-// subscribed is called when the SUBACK is on its way.
-func (s *session) subscribed(filters packets.Subscriptions) { s.activate(s.with(filters)) }
-
-func (s *session) with(filters packets.Subscriptions) map[string]byte {
-	all := s.subscriptions()
-	for _, f := range filters {
-		all[f.Filter] = f.Qos
-	}
-	return all
+	s.granting = all
+	return s.save(all)
 }
 
 func (s *session) unsubscribe(pk *packets.Packet) error {
@@ -149,6 +141,8 @@ func (s *session) unsubscribe(pk *packets.Packet) error {
 	if err := s.save(rest); err != nil {
 		return err
 	}
-	s.activate(rest)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.filters = rest
 	return nil
 }

@@ -23,12 +23,13 @@ type session struct {
 	will   *iothub.Message // sent if it ends without DISCONNECT; nil if there is none
 
 	// Only the goroutine that reads uses these.
-	up       bool // the Backend was told that the device is connected
-	resumed  bool // it began with filters of an earlier one
-	farewell bool // DISCONNECT came
+	up       bool            // the Backend was told that the device is connected
+	resumed  bool            // it began with filters of an earlier one
+	farewell bool            // DISCONNECT came
+	granting map[string]byte // the filters as the next SUBACK will have them
 
 	mu        sync.Mutex // guards the fields below
-	ready     bool       // CONNACK is on its way, so publishes may follow
+	ready     bool       // the CONNACK is queued, so publishes may follow
 	over      bool
 	ended     bool // no more is said to the Backend
 	forgotten bool // the device was deleted: its filters go with it
@@ -105,12 +106,24 @@ func (s *session) start(expiry time.Time) error {
 	return nil
 }
 
-// begin lets publishes follow the CONNACK.
-func (s *session) begin() {
+// acknowledge queues a packet of mochi's. What a CONNACK or a SUBACK promises
+// holds from the same moment on: a client that has read it can be called, and
+// no publish overtakes it.
+func (s *session) acknowledge(f *frame) bool {
 	s.mu.Lock()
-	s.ready = true
+	ok := s.link.push(f)
+	kind := f.bytes[0] >> 4
+	switch {
+	case kind == packets.Connack && f.bytes[3] == 0: // not a refusal
+		s.ready = true
+	case kind == packets.Suback:
+		s.filters = s.granting
+	}
 	s.mu.Unlock()
-	s.broker.announce(s.device)
+	if kind == packets.Connack || kind == packets.Suback {
+		s.broker.announce(s.device)
+	}
+	return ok
 }
 
 // expireAt ends the session when its token does; the zero time is never.
@@ -222,14 +235,6 @@ func (s *session) save(filters map[string]byte) error {
 		return fmt.Errorf("saving its filters: %w", err)
 	}
 	return nil
-}
-
-// activate makes new filters count.
-func (s *session) activate(filters map[string]byte) {
-	s.mu.Lock()
-	s.filters = filters
-	s.mu.Unlock()
-	s.broker.announce(s.device)
 }
 
 // publish makes the packet of a publish to this device. Called with mu held.
