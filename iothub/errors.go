@@ -196,15 +196,17 @@ const ErrorHeader = "iothub-errorcode"
 // always gives an Error; how much it knows depends on the answer.
 func DecodeError(status int, header string, body []byte) *Error {
 	e := &Error{HTTPStatus: status, Code: codeNamed(header)}
-	var w wireError
-	if json.Unmarshal(body, &w) != nil || w.Message == "" {
-		var inner innerError
-		if json.Unmarshal(body, &inner) == nil && inner.ErrorCode != 0 {
-			e.fill(inner)
-		}
+	// The bare shape first: to encoding/json "message" is also a Message.
+	var inner innerError
+	if json.Unmarshal(body, &inner) == nil && inner.ErrorCode != 0 {
+		e.fill(inner)
 		return e
 	}
-	var inner innerError
+	var w wireError
+	if json.Unmarshal(body, &w) != nil || w.Message == "" {
+		return e
+	}
+	inner = innerError{}
 	if json.Unmarshal([]byte(w.Message), &inner) == nil && inner.ErrorCode != 0 {
 		e.fill(inner)
 		return e
