@@ -43,9 +43,9 @@ const (
 	longestRetryAfter = 30 * time.Second
 
 	// maxResponse bounds an answer in bytes. The largest honest one is a page
-	// of 100 twins, each under 72 KB of data and perhaps thrice that in
+	// of 100 twins, each under 72 KB of data and perhaps twice that in
 	// metadata.
-	maxResponse = 64 << 20
+	maxResponse = 32 << 20
 )
 
 // call is one request.
