@@ -115,11 +115,12 @@ func (p *parser) foreignWord() (string, bool) {
 	return "", false
 }
 
-func (p *parser) end() error {
+// finish gives the query if nothing follows it.
+func (p *parser) finish(q *Query) (*Query, error) {
 	if p.current().kind != tokenEnd {
-		return p.unexpected("an operator or the end")
+		return nil, p.unexpected("an operator or the end")
 	}
-	return nil
+	return q, nil
 }
 
 func (p *parser) query() (*Query, error) {
@@ -129,7 +130,7 @@ func (p *parser) query() (*Query, error) {
 			return nil, err
 		}
 	}
-	return q, p.end()
+	return p.finish(q)
 }
 
 func (p *parser) condition() (*Query, error) {
@@ -139,7 +140,7 @@ func (p *parser) condition() (*Query, error) {
 		return q, nil
 	case first.is("*"):
 		p.advance()
-		return q, p.end()
+		return p.finish(q)
 	case first.is("SELECT"):
 		// To the letter what the cloud hub says: people search for this text.
 		return nil, first.at.errorf("Unexpected character at input 'SELECT'")
@@ -152,7 +153,7 @@ func (p *parser) condition() (*Query, error) {
 		return nil, err
 	}
 	q.where = where
-	return q, p.end()
+	return p.finish(q)
 }
 
 func (p *parser) selectClause(q *Query) error {

@@ -201,6 +201,26 @@ func TestNothingAfterTheLastPage(t *testing.T) {
 	}
 }
 
+// TestColumnsDoNotConvert has values that are equal once SQLite has converted one
+// to the type of the column that it meets.
+func TestColumnsDoNotConvert(t *testing.T) {
+	db := openDatabase(t)
+	execute(t, db, `INSERT INTO devices (device_id, tags, reported_version) VALUES ('1', '{"n":1,"s":"2"}', 2)`)
+	for _, condition := range []string{
+		"deviceId = tags.n", "tags.n = deviceId", "deviceId = 1", "deviceId IN [1]", "deviceId <= tags.n", "deviceId <= 1",
+		"properties.reported.$version = tags.s", "properties.reported.$version = '2'", "properties.reported.$version IN ['2']",
+		"ARRAY_CONTAINS(tags.n, deviceId)", "deviceId + 0 = 1",
+	} {
+		q, err := ParseCondition(condition)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if rows := run(t, db, q, Page{}); len(rows) != 0 {
+			t.Errorf("%s selects the device", condition)
+		}
+	}
+}
+
 // TestIndexIsUsed keeps the lookup of devices by id out of a scan over all.
 func TestIndexIsUsed(t *testing.T) {
 	db := openDatabase(t)
