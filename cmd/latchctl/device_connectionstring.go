@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -55,12 +56,17 @@ func (p *program) deviceSecret(ctx context.Context, id string, secondary bool) (
 	if err := prove(&cs, device.Authentication, secondary); err != nil {
 		return "", fmt.Errorf("device %s: %w", id, err)
 	}
-	// Parts of it came from the hub: what is printed must be one that a
-	// device can read.
-	if _, err := iothub.ParseDeviceConnectionString(cs.Reveal()); err != nil {
+	// Parts of it came from the hub: what is printed must be what a device
+	// reads, no more and no less.
+	text := cs.Reveal()
+	read, err := iothub.ParseDeviceConnectionString(text)
+	if err != nil {
 		return "", fmt.Errorf("the hub gave parts of no use: %w", err)
 	}
-	return cs.Reveal(), nil
+	if read.HostName != cs.HostName || read.SharedAccessKeyName != "" || read.GatewayHostName != "" {
+		return "", errors.New("the hub gave parts of no use: its address for devices is more than a host and a port")
+	}
+	return text, nil
 }
 
 // prove says in cs how the device proves itself.

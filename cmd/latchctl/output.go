@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -25,16 +26,23 @@ func (p *program) printJSON(v any) error {
 
 // printTable shows rows in columns.
 func (p *program) printTable(rows [][]string) error {
-	w := tabwriter.NewWriter(p.stdout, 0, 8, 2, ' ', 0)
+	var text bytes.Buffer
+	w := tabwriter.NewWriter(&text, 0, 8, 2, ' ', 0)
 	for _, row := range rows {
 		cells := make([]string, len(row))
 		for i, cell := range row {
 			cells[i] = clean(cell)
 		}
-		// An empty last cell would leave spaces at the end of the line.
-		fmt.Fprintln(w, strings.TrimRight(strings.Join(cells, "\t"), "\t"))
+		fmt.Fprintln(w, strings.Join(cells, "\t"))
 	}
-	return w.Flush()
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	for line := range strings.Lines(text.String()) {
+		// Empty cells at the end of a row leave spaces behind.
+		fmt.Fprintln(p.stdout, strings.TrimRight(line, " \n"))
+	}
+	return nil
 }
 
 // clean makes text from elsewhere safe for a terminal: control characters,
