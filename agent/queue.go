@@ -1,0 +1,60 @@
+package agent
+
+import (
+	"context"
+	"sync"
+)
+
+// queue runs work one at a time, in the order in which it was added. It is
+// not bounded: the hub's client bounds how many methods are in flight.
+type queue struct {
+	mu   sync.Mutex // guards the fields below
+	work []func()
+	wake chan struct{}
+}
+
+func newQueue() *queue { return &queue{wake: make(chan struct{}, 1)} }
+
+func (q *queue) add(f func()) {
+	q.mu.Lock()
+	q.work = append(q.work, f)
+	q.mu.Unlock()
+	poke(q.wake)
+}
+
+func (q *queue) next() func() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if len(q.work) == 0 {
+		return nil
+	}
+	f := q.work[0]
+	q.work = q.work[1:]
+	return f
+}
+
+// run works until ctx ends; what is still in the queue then is done first, so
+// that nobody waits for an answer.
+func (q *queue) run(ctx context.Context) {
+	for {
+		for f := q.next(); f != nil; f = q.next() {
+			f()
+		}
+		select {
+		case <-q.wake:
+		case <-ctx.Done():
+			for f := q.next(); f != nil; f = q.next() {
+				f()
+			}
+			return
+		}
+	}
+}
+
+// poke wakes whoever waits on a channel of one.
+func poke(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}

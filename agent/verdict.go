@@ -1,0 +1,192 @@
+package agent
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"latchd/agent/ledger"
+)
+
+// States of a receipt.
+const (
+	stateStarted   = "started"
+	stateCompleted = "completed"
+	stateFailed    = "failed"
+	stateExpired   = "expired"
+	stateCancelled = "cancelled"
+)
+
+// Causes of a boot that this package decides; others come from the machine.
+const (
+	causeExternal = "external"
+	causeUnknown  = "unknown"
+)
+
+// judge compares what the last run left behind with the present boot and says
+// what is true now. The only proof of a reboot is another boot id; the only
+// proof that it was the one asked for is the mark of an orderly shutdown. It
+// is pure; notes are lines for the log.
+func judge(o ledger.Operations, boot Boot, uptime time.Duration) (after ledger.Operations, notes []string) {
+	o = o.Clone()
+	if o.Boot.ID == boot.ID {
+		return judgeSameBoot(o, boot, uptime)
+	}
+	previous, mark := o.Boot.ID, o.Mark
+	if mark != nil && mark.BootID != previous {
+		mark = nil
+	}
+	o.Boot, o.Mark = ledger.Boot{ID: boot.ID}, nil
+	if previous == "" {
+		return o, []string{"first start on this device"}
+	}
+	started := takeStarted(&o)
+	for i := range o.Pending { // scheduled ones survive somebody else's reboot
+		o.Pending[i].StartUptime = 0
+		o.Pending[i].Uptime = 0
+	}
+	r := ledger.StoredReceipt{Receipt: ledger.Receipt{
+		State: stateCompleted, BootID: boot.ID, PreviousBootID: previous,
+	}}
+	r.Cause, r.Orderly = whyBooted(boot, mark, started)
+	if mark != nil {
+		r.DownAt = ledger.Time{Time: mark.At}
+	}
+	switch {
+	case started != nil:
+		r.Receipt = fill(r.Receipt, *started)
+		addReceipt(&o, r)
+	case mark != nil && correct(&o, mark.OperationID, r):
+		notes = append(notes, "the reboot that had failed to come in time came after all")
+	default:
+		addReceipt(&o, r)
+	}
+	return o, append(notes, fmt.Sprintf("the machine rebooted: cause %s, orderly %t", r.Cause, *r.Orderly))
+}
+
+// whyBooted tells apart a reboot that was asked for, one that somebody else
+// ordered, and one that nobody did.
+func whyBooted(boot Boot, mark *ledger.Mark, started *ledger.Operation) (cause string, orderly *bool) {
+	yes, no := true, false
+	switch {
+	case mark == nil && boot.Cause == "":
+		return causeUnknown, &no
+	case mark == nil:
+		return boot.Cause, &no
+	case started != nil && mark.OperationID == started.ID:
+		return started.Kind, &yes
+	}
+	return causeExternal, &yes
+}
+
+// takeStarted takes the operation that had started off the pending ones.
+func takeStarted(o *ledger.Operations) *ledger.Operation {
+	for i, op := range o.Pending {
+		if op.Phase != ledger.PhaseScheduled {
+			o.Pending = append(o.Pending[:i], o.Pending[i+1:]...)
+			return &op
+		}
+	}
+	return nil
+}
+
+// correct turns the verdict "failed, still up" of an operation into what the
+// boot has proved since.
+func correct(o *ledger.Operations, operationID string, boot ledger.StoredReceipt) bool {
+	for i, r := range o.Receipts {
+		if operationID == "" || r.OperationID != operationID || !r.StillUp {
+			continue
+		}
+		was := r.Receipt
+		was.State, was.Error = stateCompleted, ""
+		was.Cause, was.Orderly = kindReboot, boot.Orderly
+		was.BootID, was.PreviousBootID = boot.BootID, boot.PreviousBootID
+		o.Receipts = append(append([]ledger.StoredReceipt(nil), o.Receipts[:i]...), o.Receipts[i+1:]...)
+		addReceipt(o, ledger.StoredReceipt{Receipt: was, DownAt: boot.DownAt})
+		return true
+	}
+	return false
+}
+
+// lateReboot names the operation whose reboot is coming late: the last one, if
+// it failed in this boot because the machine had not gone down in time.
+func lateReboot(receipts []ledger.StoredReceipt, bootID string) string {
+	if len(receipts) == 0 {
+		return ""
+	}
+	if r := receipts[len(receipts)-1]; r.StillUp && r.PreviousBootID == bootID {
+		return r.OperationID
+	}
+	return ""
+}
+
+// judgeSameBoot is a restart of the agent (or a soft-reboot, which keeps the
+// kernel and its boot id). An operation that was not asked yet is taken up
+// once, if it is still young; from asked on the guard time decides.
+func judgeSameBoot(o ledger.Operations, boot Boot, uptime time.Duration) (ledger.Operations, []string) {
+	var notes []string
+	o.Mark = nil
+	for _, op := range slices.Clone(o.Pending) {
+		if op.Phase != ledger.PhaseAccepted && op.Phase != ledger.PhaseAnswered {
+			continue
+		}
+		if !op.Resumed && uptime-op.Uptime <= guardTime {
+			op.Resumed = true
+			setPending(&o, op)
+			notes = append(notes, "taking up the reboot that the last run had accepted: "+op.ID)
+			continue
+		}
+		end(&o, op, ledger.Receipt{
+			State: stateFailed, PreviousBootID: boot.ID,
+			Error: "the agent was restarted before the machine was asked, and it was too late to go on",
+		})
+		notes = append(notes, "giving up the reboot that the last run had accepted: "+op.ID)
+	}
+	return o, notes
+}
+
+// settleClock completes what had to wait for a clock that can be believed: the
+// time of this boot, once, from the boot-time clock.
+func (a *Agent) settleClock() {
+	now := a.trustedNow()
+	if now.IsZero() {
+		return
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	settle := func(o *ledger.Operations) (changed bool) {
+		if o.Boot.RebootTime.IsZero() {
+			o.Boot.RebootTime = now.Add(-a.Machine.Uptime()).Truncate(time.Millisecond)
+			changed = true
+		}
+		for i := range o.Pending {
+			op := &o.Pending[i]
+			if op.ExpiresAt.IsZero() {
+				op.ExpiresAt, changed = now.Add(expiry), true
+			}
+			if op.NotBefore.IsZero() && op.BootID == o.Boot.ID {
+				op.NotBefore, changed = now.Add(op.StartUptime-a.Machine.Uptime()), true
+			}
+		}
+		for i := range o.Receipts {
+			r := &o.Receipts[i]
+			if r.BootID != o.Boot.ID || r.BootedAt != nil {
+				continue
+			}
+			r.BootedAt, r.Delivered, changed = ledger.At(o.Boot.RebootTime), false, true
+			if down := o.Boot.RebootTime.Sub(r.DownAt.Time); !r.DownAt.IsZero() && down > 0 {
+				seconds := down.Round(100 * time.Millisecond).Seconds()
+				r.DownSeconds = &seconds
+			}
+		}
+		return changed
+	}
+	o := a.ops.Clone()
+	if !settle(&o) {
+		return
+	}
+	if err := ledger.SaveOperations(a.operationsFile(), o); err != nil {
+		a.log.Error("cannot record the time of this boot", "error", err)
+	}
+	a.ops = o // on disk or not: within this run it must not move
+}
