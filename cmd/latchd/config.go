@@ -1,0 +1,211 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/BurntSushi/toml"
+
+	"latchd/gpio"
+	"latchd/internal/duration"
+	"latchd/iothub"
+)
+
+// config is the configuration file. Times are text: "5s", "10m", "PT5S".
+type config struct {
+	Hub      hubConfig      `toml:"hub"`
+	State    stateConfig    `toml:"state"`
+	Door     doorConfig     `toml:"door"`
+	Reboot   rebootConfig   `toml:"reboot"`
+	Simulate simulateConfig `toml:"simulate"`
+	Log      logConfig      `toml:"log"`
+}
+
+type hubConfig struct {
+	ConnectionString     string `toml:"connection_string"`      // or, better, a file that only the service can read:
+	ConnectionStringFile string `toml:"connection_string_file"` //
+	CAFile               string `toml:"ca_file"`                // of a site's own hub; without it the system's roots count
+	CertificateFile      string `toml:"certificate_file"`       // for x509=true
+	KeyFile              string `toml:"key_file"`               //
+}
+
+type stateConfig struct {
+	Directory        string `toml:"directory"`         // survives a reboot
+	RuntimeDirectory string `toml:"runtime_directory"` // emptied by a reboot
+}
+
+type doorConfig struct {
+	Line          string `toml:"line"`         // "GPIO17"; without it the device has no lock
+	ActiveLevel   string `toml:"active_level"` // high or low: the level that powers the lock
+	FailMode      string `toml:"fail_mode"`    // secure or safe: what the lock does without power
+	Resting       string `toml:"resting"`
+	UnlockTime    text   `toml:"unlock_time"`
+	MaxUnlockTime text   `toml:"max_unlock_time"`
+	HeldOpenAfter text   `toml:"held_open_after"`
+	SettleTime    text   `toml:"settle_time"`
+}
+
+type rebootConfig struct {
+	Delay text `toml:"delay"`
+}
+
+type simulateConfig struct {
+	DownTime text `toml:"down_time"`
+}
+
+type logConfig struct {
+	Level slog.Level `toml:"level"`
+}
+
+// text is a duration in the file.
+type text time.Duration
+
+func (t *text) UnmarshalText(b []byte) error {
+	d, err := duration.Parse(string(b))
+	*t = text(d)
+	return err
+}
+
+// Where the service keeps its state when neither the configuration nor
+// systemd says otherwise.
+const (
+	defaultStateDir   = "/var/lib/latchd"
+	defaultRuntimeDir = "/run/latchd"
+)
+
+// loadConfig reads the configuration, strictly: an unknown key is an error
+// with its line. With an error it still gives what could be read, because a
+// bad configuration must not keep the device from its hub; the door does not
+// use it then.
+func loadConfig(path string) (config, error) {
+	var c config
+	body, err := os.ReadFile(path)
+	if err == nil {
+		err = c.decode(string(body))
+	}
+	if c.State.Directory == "" {
+		c.State.Directory = firstOf(os.Getenv("STATE_DIRECTORY"), defaultStateDir)
+	}
+	if c.State.RuntimeDirectory == "" {
+		c.State.RuntimeDirectory = firstOf(os.Getenv("RUNTIME_DIRECTORY"), defaultRuntimeDir)
+	}
+	if err != nil {
+		return c, fmt.Errorf("configuration %s: %w", path, err)
+	}
+	c.resolve(filepath.Dir(path))
+	return c, nil
+}
+
+func (c *config) decode(body string) error {
+	meta, err := toml.Decode(body, c)
+	if err != nil {
+		var p toml.ParseError
+		if errors.As(err, &p) {
+			return fmt.Errorf("line %d: %s", p.Position.Line, p.Message)
+		}
+		return err
+	}
+	if unknown := meta.Undecoded(); len(unknown) > 0 {
+		return fmt.Errorf("line %d: unknown key %s", lineOf(body, unknown[0]), unknown[0])
+	}
+	return c.check()
+}
+
+// lineOf finds the line of a key that the decoder did not know. The decoder
+// gives no positions for those, so this reads the text: the table's header,
+// then the key's own line.
+func lineOf(body string, key toml.Key) int {
+	table, name := strings.Join(key[:len(key)-1], "."), key[len(key)-1]
+	current, header := "", 0
+	for i, line := range strings.Split(body, "\n") {
+		line = strings.TrimSpace(line)
+		if strings.HasPrefix(line, "[") {
+			current = strings.Trim(strings.SplitN(line, "]", 2)[0], "[ ")
+			if current == key.String() {
+				return i + 1
+			}
+			if current == table {
+				header = i + 1
+			}
+			continue
+		}
+		left, _, ok := strings.Cut(line, "=")
+		if left = strings.Trim(left, " \t\"'"); ok && (current == table && left == name || left == key.String()) {
+			return i + 1
+		}
+	}
+	return header
+}
+
+func (c *config) check() error {
+	for _, choice := range []struct {
+		key, value string
+		of         []string
+	}{
+		{"door.active_level", c.Door.ActiveLevel, []string{"", "high", "low"}},
+		{"door.fail_mode", c.Door.FailMode, []string{"", "secure", "safe"}},
+		{"door.resting", c.Door.Resting, []string{"", "locked", "unlocked"}},
+	} {
+		if !slices.Contains(choice.of, choice.value) {
+			return fmt.Errorf("%s is %q; it must be %s", choice.key, choice.value, strings.Join(choice.of[1:], " or "))
+		}
+	}
+	if c.Hub.ConnectionString != "" && c.Hub.ConnectionStringFile != "" {
+		return errors.New("hub.connection_string and hub.connection_string_file exclude each other")
+	}
+	if c.Hub.ConnectionString != "" {
+		if _, err := iothub.ParseDeviceConnectionString(c.Hub.ConnectionString); err != nil {
+			return fmt.Errorf("hub.connection_string: %w", err)
+		}
+	}
+	if _, err := c.settings().Complete(); err != nil {
+		return fmt.Errorf("door: %w", err)
+	}
+	const longestDelay = time.Hour // the contract's
+	if d := time.Duration(c.Reboot.Delay); d > longestDelay {
+		return fmt.Errorf("reboot.delay is %s; at most %s is allowed", d, longestDelay)
+	}
+	return nil
+}
+
+// resolve makes relative paths relative to the configuration file.
+func (c *config) resolve(dir string) {
+	for _, p := range []*string{
+		&c.Hub.ConnectionStringFile, &c.Hub.CAFile, &c.Hub.CertificateFile, &c.Hub.KeyFile,
+		&c.State.Directory, &c.State.RuntimeDirectory,
+	} {
+		if *p != "" && !filepath.IsAbs(*p) {
+			*p = filepath.Join(dir, *p)
+		}
+	}
+}
+
+// settings are the door's facts as the lock wants them.
+func (c *config) settings() gpio.Settings {
+	return gpio.Settings{
+		FailMode:      gpio.FailMode(c.Door.FailMode),
+		ActiveLow:     c.Door.ActiveLevel == "low",
+		MaxUnlockTime: time.Duration(c.Door.MaxUnlockTime),
+		SettleTime:    time.Duration(c.Door.SettleTime),
+		Policy: gpio.Policy{
+			Resting:       gpio.Resting(c.Door.Resting),
+			UnlockTime:    time.Duration(c.Door.UnlockTime),
+			HeldOpenAfter: time.Duration(c.Door.HeldOpenAfter),
+		},
+	}
+}
+
+func firstOf(texts ...string) string {
+	for _, t := range texts {
+		if t != "" {
+			return t
+		}
+	}
+	return ""
+}

@@ -1,0 +1,88 @@
+// Command latchd is the device agent: it keeps a door lock, reboots the
+// machine when it is told to and proves it, and keeps the device twin of an
+// Azure IoT Hub true.
+//
+// It is a systemd service that starts no other process. This package only
+// wires the rooms together: the lock from gpio, the machine from firmware,
+// the wire from iothub/device, the behaviour from agent.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"latchd/internal/version"
+)
+
+// Exit codes.
+const (
+	exitOK      = 0 // an ordered stop
+	exitFailure = 1
+	exitUsage   = 2
+)
+
+func main() {
+	// SIGHUP is for reloading; until there is something to reload it must not
+	// end the process, because that would be a stop without its order.
+	signal.Ignore(syscall.SIGHUP)
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+}
+
+const usage = `Usage: latchd [--config FILE] [--simulate]
+       latchd --check-config [--config FILE]
+       latchd --version
+
+latchd keeps a door lock, reboots this machine on command and proves it, and
+keeps its device twin in an IoT hub true. It runs until SIGTERM, which is an
+ordered stop: it ends any unlock and locks the door.
+
+Options:
+`
+
+// run is the program; main only adds the process around it.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	flags := flag.NewFlagSet("latchd", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	flags.Usage = func() {
+		fmt.Fprint(flags.Output(), usage)
+		flags.PrintDefaults()
+		fmt.Fprint(flags.Output(), "\nExit status: 0 after an ordered stop, 1 after a failure, 2 for a wrong command line\nor, with --check-config, a wrong configuration.\n")
+	}
+	configFile := flags.String("config", "/etc/latchd/latchd.toml", "configuration `FILE`")
+	simulate := flags.Bool("simulate", false, "drive a simulated door on a simulated machine")
+	check := flags.Bool("check-config", false, "check the configuration and exit")
+	showVersion := flags.Bool("version", false, "print the version and exit")
+	switch err := flags.Parse(args); {
+	case err == flag.ErrHelp:
+		return exitOK
+	case err != nil:
+		return exitUsage
+	case flags.NArg() > 0:
+		fmt.Fprintf(stderr, "latchd: %q is not an option; latchd takes no arguments\n", flags.Arg(0))
+		return exitUsage
+	case *showVersion:
+		fmt.Fprintln(stdout, "latchd", version.String())
+		return exitOK
+	}
+	cfg, err := loadConfig(*configFile)
+	if *check {
+		if err != nil {
+			fmt.Fprintln(stderr, "latchd:", err)
+			return exitUsage
+		}
+		fmt.Fprintln(stdout, *configFile, "is in order")
+		return exitOK
+	}
+	if err := serve(ctx, cfg, err, *simulate, stderr); err != nil {
+		fmt.Fprintln(stderr, "latchd:", err)
+		return exitFailure
+	}
+	return exitOK
+}
