@@ -2,7 +2,6 @@ package hub
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"time"
 
@@ -40,8 +39,7 @@ func (h *Hub) apiWriteTwin(r *request, operation string) (answer, error) {
 
 // Limits of a direct method (Learn, "Understand and invoke direct methods").
 const (
-	maxPayload             = 128 << 10 // bytes, each way
-	minResponseTimeout     = 5         // seconds
+	minResponseTimeout     = 5 // seconds
 	maxMethodTimeout       = 300
 	defaultResponseTimeout = 30
 	defaultConnectTimeout  = 0
@@ -50,7 +48,7 @@ const (
 // methodCall is a direct method that was checked.
 type methodCall struct {
 	name              string
-	payload           []byte // one JSON value as the caller wrote it, or nothing
+	payload           []byte // one JSON value, byte for byte as the caller wrote it; null for none
 	connect, response time.Duration
 }
 
@@ -63,8 +61,8 @@ func readMethodCall(in rest.MethodCall, connect int) (methodCall, error) {
 	if err := iothub.CheckMethodName(in.MethodName); err != nil {
 		return bad("methodName: %s", err)
 	}
-	if len(in.Payload) > maxPayload {
-		return methodCall{}, iothub.Errorf(iothub.MessageTooLarge, "payload: it has %d bytes; at most %d are allowed", len(in.Payload), maxPayload)
+	if len(in.Payload) > iothub.MaxMethodPayload {
+		return methodCall{}, iothub.Errorf(iothub.MessageTooLarge, "payload: it has %d bytes; at most %d are allowed", len(in.Payload), iothub.MaxMethodPayload)
 	}
 	response := defaultResponseTimeout
 	if in.ResponseTimeoutInSeconds != nil {
@@ -81,7 +79,11 @@ func readMethodCall(in rest.MethodCall, connect int) (methodCall, error) {
 	if connect < 0 || connect > maxMethodTimeout {
 		return bad("connectTimeoutInSeconds: it must be from 0 to %d", maxMethodTimeout)
 	}
-	return methodCall{in.MethodName, in.Payload, time.Duration(connect) * time.Second, time.Duration(response) * time.Second}, nil
+	payload := in.Payload
+	if payload == nil {
+		payload = []byte("null")
+	}
+	return methodCall{in.MethodName, payload, time.Duration(connect) * time.Second, time.Duration(response) * time.Second}, nil
 }
 
 func (h *Hub) apiMethod(r *request) (answer, error) {
@@ -110,29 +112,17 @@ func (h *Hub) apiMethod(r *request) (answer, error) {
 	return ok(result)
 }
 
-// invoke calls a direct method, once.
+// invoke calls a direct method, once. The broker has checked that the answer is
+// JSON or empty.
 func (h *Hub) invoke(ctx context.Context, id string, call methodCall) (rest.MethodResult, error) {
 	status, body, err := h.broker.Invoke(ctx, id, call.name, call.payload, call.connect, call.response)
 	if err != nil {
 		return rest.MethodResult{}, err
 	}
-	return rest.MethodResult{Status: status, Payload: methodPayload(body)}, nil
-}
-
-// methodPayload is a device's answer as JSON: null for an empty one, and as a
-// string where it is not JSON, so that the caller sees it at all.
-func methodPayload(body []byte) json.RawMessage {
 	if len(body) == 0 {
-		return json.RawMessage("null")
+		body = []byte("null")
 	}
-	if _, err := iothub.DecodeJSON(body); err == nil {
-		return body
-	}
-	text, err := json.Marshal(string(body))
-	if err != nil {
-		panic(err) // a string always marshals
-	}
-	return text
+	return rest.MethodResult{Status: status, Payload: body}, nil
 }
 
 // isWire tells whether an error is one that a client is to see.

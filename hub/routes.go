@@ -25,7 +25,7 @@ const (
 	identityBody = 64 << 10
 	twinBody     = 1 << 20 // a whole twin, metadata included, may be sent back
 	bulkBody     = 8 << 20 // a hundred identities with their twins
-	methodBody   = maxPayload + 16<<10
+	methodBody   = iothub.MaxMethodPayload + 16<<10
 	queryBody    = 64 << 10
 	jobBody      = 256 << 10
 )

@@ -1,0 +1,171 @@
+package hub_test
+
+import (
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"io"
+	"log/slog"
+	"net"
+	"sync"
+	"testing"
+	"time"
+
+	mqtt "github.com/eclipse/paho.mqtt.golang"
+
+	"latchd/iothub"
+	"latchd/iothub/device"
+)
+
+// testDevice is the project's own device client, connected to a rig. It
+// answers each method with status 200 and {"method":…,"payload":…}, unless it
+// has an answer of its own.
+type testDevice struct {
+	*device.Client
+	stop func()
+
+	mu      sync.Mutex
+	methods []iothub.MethodRequest
+	desired iothub.Section
+	up      bool
+}
+
+type answerFunc func(ctx context.Context, req iothub.MethodRequest) iothub.MethodResponse
+
+func (r *rig) connect(id string, key iothub.Key, answer answerFunc) *testDevice {
+	r.t.Helper()
+	return r.connectWith(device.Config{
+		Connection: iothub.ConnectionString{HostName: "localhost:" + port(r.mqtt), DeviceID: id, SharedAccessKey: key},
+	}, answer)
+}
+
+func (r *rig) connectWith(c device.Config, answer answerFunc) *testDevice {
+	r.t.Helper()
+	d := &testDevice{}
+	c.RootCAs = r.roots
+	c.Log = slog.New(slog.NewTextHandler(io.Discard, nil))
+	c.Handler = device.Handler{
+		Method: func(ctx context.Context, req iothub.MethodRequest) iothub.MethodResponse {
+			d.mu.Lock()
+			d.methods = append(d.methods, req)
+			d.mu.Unlock()
+			if answer != nil {
+				return answer(ctx, req)
+			}
+			body, _ := json.Marshal(map[string]any{"method": req.Name, "payload": json.RawMessage(req.Payload)})
+			return iothub.MethodResponse{Status: 200, Payload: body}
+		},
+		Desired: func(s iothub.Section) {
+			d.mu.Lock()
+			defer d.mu.Unlock()
+			d.desired = s
+		},
+		Connection: func(up bool, _ error) {
+			d.mu.Lock()
+			defer d.mu.Unlock()
+			d.up = up
+		},
+	}
+	var err error
+	if d.Client, err = device.New(c); err != nil {
+		r.t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = d.Run(ctx)
+	}()
+	d.stop = func() { cancel(); <-done }
+	r.t.Cleanup(d.stop)
+	return d
+}
+
+func port(address string) string {
+	_, p, err := net.SplitHostPort(address)
+	if err != nil {
+		panic(err)
+	}
+	return p
+}
+
+// isUp tells whether the device is connected and has read its twin.
+func (d *testDevice) isUp() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.up
+}
+
+func (d *testDevice) calls() []iothub.MethodRequest {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return append([]iothub.MethodRequest(nil), d.methods...)
+}
+
+func (d *testDevice) section() iothub.Section {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.desired
+}
+
+// online connects a device and waits until it is up.
+func (r *rig) online(id string, answer answerFunc) *testDevice {
+	r.t.Helper()
+	d := r.connect(id, r.addDevice(id), answer)
+	eventually(r.t, id+" is up", d.isUp)
+	return d
+}
+
+// rawDevice is a bare MQTT client, for what the device client would not do or
+// not show: it keeps each message as it came.
+type rawDevice struct {
+	mqtt.Client
+	messages chan mqtt.Message
+}
+
+func (r *rig) dial(id, password string, certificate *tls.Certificate) (*rawDevice, error) {
+	r.t.Helper()
+	d := &rawDevice{messages: make(chan mqtt.Message, 100)}
+	config := &tls.Config{RootCAs: r.roots, ServerName: "localhost"}
+	if certificate != nil {
+		config.Certificates = []tls.Certificate{*certificate}
+	}
+	o := mqtt.NewClientOptions().AddBroker("ssl://" + r.mqtt).SetClientID(id).SetProtocolVersion(4).
+		SetUsername("localhost/" + id + "/?api-version=2021-04-12").SetTLSConfig(config).
+		SetAutoReconnect(false).SetConnectTimeout(5 * time.Second).SetOrderMatters(true).
+		SetDefaultPublishHandler(func(_ mqtt.Client, m mqtt.Message) { d.messages <- m })
+	if password != "" {
+		o.SetPassword(password)
+	}
+	d.Client = mqtt.NewClient(o)
+	token := d.Connect()
+	token.Wait()
+	r.t.Cleanup(func() { d.Disconnect(0) })
+	return d, token.Error()
+}
+
+func deviceToken(id string, key iothub.Key) string {
+	return iothub.NewSAS(key, iothub.DeviceResource("localhost", id), time.Now().Add(time.Hour), "")
+}
+
+// listen subscribes to everything a device can hear.
+func (d *rawDevice) listen(t *testing.T) {
+	t.Helper()
+	for _, filter := range []string{iothub.FilterMethods, iothub.FilterTwinRes, iothub.FilterDesired} {
+		if token := d.Subscribe(filter, 0, nil); token.Wait() && token.Error() != nil {
+			t.Fatal(token.Error())
+		}
+	}
+}
+
+// next gives the next message.
+func (d *rawDevice) next(t *testing.T) mqtt.Message {
+	t.Helper()
+	select {
+	case m := <-d.messages:
+		return m
+	case <-time.After(10 * time.Second):
+		t.Fatal("no message came")
+		return nil
+	}
+}
