@@ -159,6 +159,17 @@ func (r *rig) callAs(token, method, path, body string, headers ...string) reply 
 	return r.do(req)
 }
 
+// request makes a request as iothubowner without sending it.
+func (r *rig) request(method, path string) *http.Request {
+	r.t.Helper()
+	req, err := http.NewRequest(method, "https://"+r.https+path, nil)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	req.Header.Set("Authorization", r.token("iothubowner"))
+	return req
+}
+
 func (r *rig) do(req *http.Request) reply {
 	r.t.Helper()
 	resp, err := r.client.Do(req)
