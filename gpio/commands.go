@@ -47,31 +47,31 @@ func (l *Lock) UnlockDoor(unlockTime *time.Duration, hold bool) (Status, error) 
 			return l.Status(), err
 		}
 	}
+	asked := l.d.cfg.BootTime()
 	return l.command(func(d *driver) error {
 		t := d.m.policy.UnlockTime
 		if unlockTime != nil {
 			t = *unlockTime
 		}
-		return d.unlock(t, hold)
+		return d.unlock(asked, t, hold)
 	})
 }
 
 // SetPolicy puts another policy in force at once. Every field must be in its range
 // (see [Policy.Check]). A policy from the hub is set only after the hub confirmed
 // it in this boot, and says so in FromHub: it then goes on after a restart in the
-// same boot. Errors: a [*RangeError] or [*ChoiceError], before anything happened;
-// a [*HardwareError], after which the line is tried again; ErrClosed.
+// same boot, and Policy tells so.
+//
+// Errors: a [*RangeError] or [*ChoiceError], before anything happened; ErrClosed;
+// a [*HardwareError] if the line hangs. A line that cannot be driven is no error
+// of the policy, which is in force: the Status tells, and the line is tried again.
 func (l *Lock) SetPolicy(p Policy) error {
 	if err := p.Check(l.d.cfg.Settings.MaxUnlockTime); err != nil {
 		return err
 	}
-	_, err := l.do(func(d *driver) error {
-		if d.closing {
-			return ErrClosed
-		}
-		return d.step(func(now time.Duration) { d.m.setPolicy(now, p) })
-	}, false)
-	return err
+	return l.adjust(func(d *driver) {
+		_ = d.step(func(now time.Duration) { d.m.setPolicy(now, p) })
+	})
 }
 
 // Policy returns the policy in force.
@@ -79,13 +79,19 @@ func (l *Lock) Policy() Policy { return l.d.published.Load().policy }
 
 // WallClockChanged is to be called when the wall clock becomes trusted: the times
 // in the status become known, and a lockdown from before the boot gets its true
-// end. Errors: a [*HardwareError] or ErrClosed.
+// end. Its errors are those of SetPolicy after the checks.
 func (l *Lock) WallClockChanged() error {
+	return l.adjust(func(d *driver) { _ = d.followClock() })
+}
+
+// adjust changes what the door does by itself.
+func (l *Lock) adjust(change func(*driver)) error {
 	_, err := l.do(func(d *driver) error {
 		if d.closing {
 			return ErrClosed
 		}
-		return d.followClock()
+		change(d)
+		return nil
 	}, false)
 	return err
 }

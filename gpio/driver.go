@@ -64,11 +64,15 @@ func (d *driver) step(input func(now time.Duration)) error {
 	return err
 }
 
-// unlock is the step of an unlock command. If the line fails, the command is
-// taken back: its sender hears that it failed, and a retry of ours that succeeds
-// when nobody expects it any more would let in an intruder.
-func (d *driver) unlock(unlockTime time.Duration, hold bool) error {
+// unlock is the step of an unlock command, asked for at the time asked. If the
+// line fails, or is so slow that the sender has given up, the command is taken
+// back: its sender hears that it failed, and what succeeds when nobody expects it
+// any more would let in an intruder.
+func (d *driver) unlock(asked, unlockTime time.Duration, hold bool) error {
 	now := d.cfg.BootTime()
+	if now > asked+lineSlow {
+		return errHangs()
+	}
 	before := d.m
 	if !d.m.unlockDoor(now, unlockTime, hold) {
 		d.conclude(d.drive(now))
@@ -76,6 +80,9 @@ func (d *driver) unlock(unlockTime time.Duration, hold bool) error {
 		return &LockdownError{Until: s.Until, Remaining: s.Remaining}
 	}
 	err := d.drive(now)
+	if after := d.cfg.BootTime(); err == nil && after > asked+lineSlow {
+		now, err = after, errHangs()
+	}
 	if err == nil {
 		d.conclude(nil)
 		return nil

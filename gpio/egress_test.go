@@ -105,6 +105,22 @@ func TestButtonHeldTooLongIsStuck(t *testing.T) {
 	})
 }
 
+func TestButtonReleasedWhileNobodyWatchedWorksAgain(t *testing.T) {
+	play(t, func(r *rig) {
+		r.withInputs()
+		r.open()
+		r.must(r.button.Set(Active))
+		r.pass(10 * time.Second)
+		r.crash()
+		r.must(r.button.Set(Inactive))
+		r.open()
+		r.pass(time.Second)
+		r.press()
+		r.is(StateUnlocked, ModeMomentary)
+		r.edges(3)
+	})
+}
+
 func TestFaultyButtonIsToldAndIsNoPress(t *testing.T) {
 	play(t, func(r *rig) {
 		r.withInputs()

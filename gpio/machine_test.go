@@ -308,6 +308,8 @@ func TestModes(t *testing.T) {
 			b.now = 0
 			b.step(b.m.tick)
 			b.is(StateLocked, ModeResting)
+			b.unlock(5 * sec)
+			b.ends(10 * sec)
 		}},
 	} {
 		t.Run(row.sentence, func(t *testing.T) { row.play(newBench(t, row.policy)) })

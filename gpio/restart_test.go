@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -152,9 +153,63 @@ func TestRestartAfterAnUnrecordedUnlockLocks(t *testing.T) {
 			t.Errorf("the old record is still there: %v", err)
 		}
 		r.crash()
+		r.changes = nil
+		r.open()
+		r.is(StateLocked, ModeResting)
+		if got := r.events(); !slices.Equal(got, []EventName{EventLocked}) {
+			t.Errorf("events %v", got)
+		}
+	})
+}
+
+func TestRestartWithAShorterMaximumShortensTheUnlock(t *testing.T) {
+	play(t, func(r *rig) {
+		r.open()
+		r.unlock(4 * time.Minute)
+		r.crash()
+		r.cfg.Settings.MaxUnlockTime = time.Minute
+		r.open()
+		if s := r.is(StateUnlocked, ModeMomentary); s.Remaining != time.Minute {
+			t.Errorf("%s left", s.Remaining)
+		}
+	})
+}
+
+func TestRecordFromTheFutureIsNotBelieved(t *testing.T) {
+	play(t, func(r *rig) {
+		r.open()
+		r.unlock(time.Minute)
+		r.crash()
+		r.booted = r.booted.Add(30 * time.Second) // the same boot id, and yet earlier
 		r.open()
 		r.is(StateLocked, ModeResting)
 	})
+}
+
+// A record that Open could not move must not be written over either.
+func TestRecorderSetsAsideBeforeItWrites(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "lock.json")
+	if err := os.WriteFile(path, []byte("from the future"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r := newRecorder(path, atomicfile.WriteFile, true, nil)
+	r.keepOld("newer")
+	for _, content := range []string{"one", "two"} {
+		r.record([]byte(content))
+		if !r.attempt() {
+			t.Fatal(r.fault())
+		}
+		if got, err := os.ReadFile(path); string(got) != content || err != nil {
+			t.Errorf("%q, %v", got, err)
+		}
+	}
+	kept, err := filepath.Glob(path + ".aside-*")
+	if err != nil || len(kept) != 1 {
+		t.Fatalf("set aside: %v, %v", kept, err)
+	}
+	if got, _ := os.ReadFile(kept[0]); string(got) != "from the future" {
+		t.Errorf("kept %q", got)
+	}
 }
 
 func TestStopAndStartInTheSameBootKeepsALockdown(t *testing.T) {

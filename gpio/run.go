@@ -7,9 +7,14 @@ import (
 	"time"
 )
 
-// lineWait bounds the wait for the goroutine that owns the line. It answers in
-// microseconds unless the hardware hangs.
-const lineWait = time.Second
+const (
+	// lineWait bounds the wait for the goroutine that owns the line. It answers in
+	// microseconds unless the hardware hangs.
+	lineWait = time.Second
+	// lineSlow is when that goroutine counts on the sender to have given up: early
+	// enough for an answer to cross.
+	lineSlow = lineWait - 100*time.Millisecond
+)
 
 // job is something for the goroutine that owns the line to do.
 type job struct {

@@ -132,6 +132,7 @@ func TestAlarms(t *testing.T) {
 			b.heard(EventOpened, EventForcedOpen)
 			b.pass(hour)
 			b.alarm(AlarmForcedOpen)
+			b.heard(EventJammed) // one alarm about one open door
 			b.unlock(5 * sec)
 			b.alarm(AlarmForcedOpen) // nobody has seen it closed
 			b.contact(ContactNone)
