@@ -125,12 +125,23 @@ type rawDevice struct {
 
 func (r *rig) dial(id, password string, certificate *tls.Certificate) (*rawDevice, error) {
 	r.t.Helper()
+	return r.dialAs(id, password, certificate, true)
+}
+
+// dialPersistent dials with CleanSession=0.
+func (r *rig) dialPersistent(id, password string) (*rawDevice, error) {
+	r.t.Helper()
+	return r.dialAs(id, password, nil, false)
+}
+
+func (r *rig) dialAs(id, password string, certificate *tls.Certificate, clean bool) (*rawDevice, error) {
+	r.t.Helper()
 	d := &rawDevice{messages: make(chan mqtt.Message, 100)}
 	config := &tls.Config{RootCAs: r.roots, ServerName: "localhost"}
 	if certificate != nil {
 		config.Certificates = []tls.Certificate{*certificate}
 	}
-	o := mqtt.NewClientOptions().AddBroker("ssl://" + r.mqtt).SetClientID(id).SetProtocolVersion(4).
+	o := mqtt.NewClientOptions().AddBroker("ssl://" + r.mqtt).SetClientID(id).SetProtocolVersion(4).SetCleanSession(clean).
 		SetUsername("localhost/" + id + "/?api-version=2021-04-12").SetTLSConfig(config).
 		SetAutoReconnect(false).SetConnectTimeout(5 * time.Second).SetOrderMatters(true).
 		SetDefaultPublishHandler(func(_ mqtt.Client, m mqtt.Message) { d.messages <- m })

@@ -25,5 +25,9 @@ func lock(dir string) (unlock func() error, err error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("lock %s: %w", dir, err), f.Close())
 	}
-	return f.Close, nil
+	return func() error {
+		// Closing alone would leave the lock to a process that is being
+		// started at this moment and has not yet dropped its copy of f.
+		return errors.Join(syscall.Flock(int(f.Fd()), syscall.LOCK_UN), f.Close())
+	}, nil
 }
