@@ -228,6 +228,34 @@ func TestHangingLineFailsTheUnlockInTimeAndForGood(t *testing.T) {
 	})
 }
 
+func TestUnlockThatWaitedTooLongMovesNothing(t *testing.T) {
+	play(t, func(r *rig) {
+		slow := &slowLine{hold: make(chan struct{})}
+		open := r.cfg.Line
+		r.cfg.Line = func(initial Level) (line Line, err error) {
+			slow.Line, err = open(initial)
+			return slow, err
+		}
+		r.open()
+		slow.armed.Store(true)
+		var group sync.WaitGroup
+		for range 2 { // one in the line, one behind it; both senders have almost given up
+			group.Go(func() {
+				var hardware *HardwareError
+				if _, err := r.lock.UnlockDoor(nil, true); !errors.As(err, &hardware) {
+					t.Errorf("error %v", err)
+				}
+			})
+			synctest.Wait()
+		}
+		r.pass((lineSlow + lineWait) / 2)
+		close(slow.hold)
+		group.Wait()
+		r.is(StateLocked, ModeResting)
+		r.edges(2) // of the one that was in the line already
+	})
+}
+
 func TestFailedUnlockDoesNotHappenLater(t *testing.T) {
 	play(t, func(r *rig) {
 		line := r.breakable()
