@@ -167,7 +167,7 @@ func (c *Client) keepConnected(ctx context.Context) {
 		s := newSession(c)
 		err := s.run(ctx)
 		if ctx.Err() != nil {
-			c.log.Info("disconnected from the hub: stopping")
+			c.log.Info("the hub client has stopped")
 			return
 		}
 		if errors.Is(err, errRenew) {

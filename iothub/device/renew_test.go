@@ -89,16 +89,62 @@ func TestRenewalWaitsForMethods(t *testing.T) {
 	}
 }
 
-func TestRenewalThatFailsIsABreak(t *testing.T) {
-	inBubble(t, nil, func(t *testing.T, h *hub, d *device) {
+func TestRenewalHoldsMessagesBack(t *testing.T) {
+	respond := func(context.Context, iothub.MethodRequest) iothub.MethodResponse {
+		time.Sleep(5 * time.Second)
+		return iothub.MethodResponse{Status: 200}
+	}
+	inBubble(t, respond, func(t *testing.T, h *hub, d *device) {
 		d.run()
 		next(t, "state", d.states)
-		h.goDown(renewAfter + time.Minute)
+		time.Sleep(renewAfter - time.Second)
+		h.call("slow", "1", "")
+		time.Sleep(2 * time.Second) // the renewal waits for the method
+		began := time.Now()
+		if err := d.Send(t.Context(), iothub.Message{}); err != nil {
+			t.Errorf("Send: %v", err)
+		}
+		if waited := time.Since(began); waited != 3*time.Second {
+			t.Errorf("it was sent after %v, want 3s: on the next session", waited)
+		}
+	})
+}
+
+func TestGaugeThatIsShut(t *testing.T) {
+	g := newGauge()
+	if !g.begin() {
+		t.Error("an open gauge refuses")
+	}
+	g.shut()
+	if g.begin() {
+		t.Error("a gauge that is shut lets in")
+	}
+	g.enter()
+	g.end()
+	nothing(t, "zero", g.zero)
+	g.end()
+	next(t, "zero", g.zero)
+	if !g.isZero() {
+		t.Error("it is not at zero")
+	}
+}
+
+func TestRenewalThatFailsIsABreak(t *testing.T) {
+	inBubble(t, nil, func(t *testing.T, h *hub, d *device) {
+		h.goDown(time.Hour) // the pauses grow
+		d.run()
+		for !next(t, "state", d.states).up {
+		}
+		h.goDown(renewAfter + 1)
 		if s := next(t, "state", d.states); s.up {
 			t.Errorf("state %v %v", s.up, s.why)
 		}
+		down := time.Now()
 		if s := next(t, "state", d.states); !s.up {
 			t.Errorf("state %v %v", s.up, s.why)
+		}
+		if took := time.Since(down); took > time.Second { // a session that was renewed was a good one
+			t.Errorf("it took %v", took)
 		}
 	})
 }

@@ -254,8 +254,8 @@ func (s *session) publish(ctx context.Context, topic string, qos byte, payload [
 	defer timer.Stop()
 	select {
 	case err := <-outcome:
-		if err != nil {
-			return fmt.Errorf("publishing: %w", err)
+		if err != nil { // only a broken connection fails here
+			return fmt.Errorf("publishing: %w", &lostError{err})
 		}
 		return nil
 	case <-s.done:

@@ -162,9 +162,10 @@ func (s *session) twinFetched(status int, body []byte) error {
 
 // cameUp lets messages in and tells that the device is connected.
 func (s *session) cameUp() {
-	if s.leaving == nil {
-		s.client.setSession(s)
+	if s.leaving != nil { // told to stop meanwhile
+		return
 	}
+	s.client.setSession(s)
 	if s.client.news.connection(true, nil) {
 		s.client.log.Info("connected to the hub", "host", s.client.connection.HostName, "device", s.client.connection.DeviceID)
 	}
