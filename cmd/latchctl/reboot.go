@@ -133,7 +133,7 @@ func (p *program) rebootAndWait(ctx context.Context, c methodCall, wait timeouts
 	twin, err := w.run(ctx, accepted, limit)
 	shown.end()
 	if err != nil {
-		return withHint(err, "look later with `latchctl twin show %s`, or repeat with --command-id %s: it reboots at most once",
+		return withHint(err, "look later with `latchctl invoke %s getStatus`, which lists the last receipts, or repeat with --command-id %s: it reboots at most once",
 			c.device, c.commandID)
 	}
 	return p.printReceipt(c, result, twin)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"latchd/iothub"
 	"latchd/iothub/rest"
 	"latchd/iothub/service"
 )
@@ -128,15 +129,24 @@ func (p *program) printReceipt(c methodCall, r rest.MethodResult, twin rest.Twin
 		}
 		return rebootFailure(c, last)
 	}
-	if textOf(last, "state") == "completed" {
-		fmt.Fprintf(p.stdout, "%s rebooted\n", c.device)
-	} else {
-		fmt.Fprintf(p.stdout, "%s: reboot %s\n", c.device, clean(textOf(last, "state")))
+	headline := c.device + " rebooted"
+	if state := textOf(last, "state"); state != "completed" {
+		headline = c.device + ": reboot " + clean(state)
 	}
+	if wasReplayed(r) {
+		headline += " (replayed: this command was carried out before, nothing was done again)"
+	}
+	fmt.Fprintln(p.stdout, headline)
 	if err := p.printTable(receiptRows(last, bootTime)); err != nil {
 		return err
 	}
 	return rebootFailure(c, last)
+}
+
+// wasReplayed tells whether the device only repeated an earlier answer.
+func wasReplayed(r rest.MethodResult) bool {
+	doc, err := iothub.DecodeObject(r.Payload)
+	return err == nil && textOf(doc, "replayed") == "true"
 }
 
 func receiptRows(last map[string]any, bootTime string) [][]string {
