@@ -3,7 +3,9 @@ package broker
 import (
 	"crypto/tls"
 	"errors"
+	"log/slog"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -194,4 +196,86 @@ func TestNewRefusesWhatCannotWork(t *testing.T) {
 			t.Errorf("New(%+v) gives %v; want an error", c, err)
 		}
 	}
+}
+
+func TestTLSVersions(t *testing.T) {
+	r := start(t, &fakeHub{})
+	for version, ok := range map[uint16]bool{tls.VersionTLS11: false, tls.VersionTLS12: true, tls.VersionTLS13: true} {
+		config := clientTLS()
+		config.MinVersion, config.MaxVersion = version, version
+		conn := tls.Client(r.dial(t), config)
+		if err := conn.Handshake(); (err == nil) != ok {
+			t.Errorf("%s: %v; want success %v", tls.VersionName(version), err, ok)
+		}
+		_ = conn.Close()
+	}
+}
+
+func TestHubThatCannotReadFilters(t *testing.T) {
+	hub := &fakeHub{load: func(string) error { return errors.New("disk gone") }}
+	r := start(t, hub)
+	c := r.tls(t)
+	if _, code := c.connect(connectPacket{id: "d1", willTopic: "devices/d1/messages/events/"}); code != 3 {
+		t.Errorf("CONNACK %d; want 3", code)
+	}
+	c.expectClosed()
+	r.stop()
+	if len(hub.states) != 0 || len(hub.messages) != 0 {
+		t.Errorf("states %v and %d messages of a device that was never connected", hub.states, len(hub.messages))
+	}
+}
+
+// Mochi would log packets whole.
+func TestNoSecretIsLogged(t *testing.T) {
+	var log safeBuffer
+	hub := &fakeHub{}
+	r := start(t, hub, func(c *Config) {
+		c.Log = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	})
+	const token = "SharedAccessSignature sr=x&sig=hidden"
+	for _, p := range []connectPacket{{id: "d1", password: token}, {id: "d1", password: token, level: 3}, {password: token}} {
+		c := r.tls(t)
+		c.send(p.encode())
+		_, _ = c.read()
+	}
+	c := r.raw(t, "d1")
+	c.send(connectPacket{id: "d1", password: token}.encode())
+	c.expectClosed()
+	c = r.raw(t, "d1")
+	c.send(publishPacket("hello", "hidden", 0, 0, 0))
+	c.expectClosed()
+	r.stop()
+	if text := log.String(); strings.Contains(text, "hidden") || strings.Contains(text, "secret") || !strings.Contains(text, "device refused") {
+		t.Errorf("the log says:\n%s", text)
+	}
+}
+
+type safeBuffer struct {
+	mu sync.Mutex
+	b  strings.Builder
+}
+
+func (s *safeBuffer) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.Write(p)
+}
+
+func (s *safeBuffer) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.String()
+}
+
+// A panic while one device is served ends that connection and no other.
+func TestPanicEndsOneConnection(t *testing.T) {
+	hub := &fakeHub{telemetry: func(string, iothub.Message) error { panic("a defect") }}
+	r := start(t, hub)
+	other := r.raw(t, "d2")
+	c := r.raw(t, "d1")
+	c.send(publishPacket("devices/d1/messages/events/", "x", 0, 0, 0))
+	c.expectClosed()
+	hub.awaitStates(t, "+d2", "+d1", "-d1")
+	other.ping()
+	r.raw(t, "d1")
 }

@@ -9,11 +9,11 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"errors"
-	"io"
 	"log/slog"
 	"maps"
 	"math/big"
 	"net"
+	"os"
 	"slices"
 	"sync"
 	"testing"
@@ -144,6 +144,7 @@ type fakeHub struct {
 	twin         func(id string) (iothub.Twin, error)
 	report       func(id string, patch map[string]any, ifVersion *int64) (int64, error)
 	telemetry    func(id string, m iothub.Message) error
+	load         func(id string) error
 	save         func(id string, filters map[string]byte) error
 
 	mu       sync.Mutex
@@ -267,6 +268,11 @@ func (h *fakeHub) ConnectionChanged(id string, connected bool) {
 }
 
 func (h *fakeHub) Subscriptions(id string) (f map[string]byte, err error) {
+	if h.load != nil {
+		if err := h.load(id); err != nil {
+			return nil, err
+		}
+	}
 	h.update(func() { f = maps.Clone(h.filters[id]) })
 	return f, nil
 }
@@ -288,11 +294,8 @@ func (h *fakeHub) SaveSubscriptions(id string, filters map[string]byte) error {
 	return nil
 }
 
-// isClosed tells whether an error of reading means that the other side closed.
+// isClosed tells whether an error of reading means that the other side closed:
+// whatever is not a time that ran out.
 func isClosed(err error) bool {
-	var timeout net.Error
-	if errors.As(err, &timeout) && timeout.Timeout() {
-		return false
-	}
-	return err != nil && (errors.Is(err, io.EOF) || !errors.Is(err, io.ErrNoProgress))
+	return err != nil && !errors.Is(err, os.ErrDeadlineExceeded)
 }

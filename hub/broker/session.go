@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"os"
 	"sync"
@@ -165,8 +166,11 @@ func (s *session) close(why string) {
 // end has the last word, when the connection's reader is gone: the will, the
 // news that the device is down, the end of filters nobody will ask for again.
 func (s *session) end(cause error) {
-	if errors.Is(cause, os.ErrDeadlineExceeded) {
+	switch {
+	case errors.Is(cause, os.ErrDeadlineExceeded):
 		cause = errors.New("it was silent for longer than its keep-alive allows")
+	case errors.Is(cause, io.EOF):
+		cause = errors.New("it broke the connection off")
 	}
 	s.close("")
 	id := s.device.id
