@@ -63,8 +63,12 @@ func (p *program) connect() (*service.Client, error) {
 	return service.New(cs, service.Options{RootCAs: roots, UserAgent: "latchctl/" + version.Version}), nil
 }
 
-// connectionString finds the connection string. No error repeats it.
+// connectionString finds the connection string, once: a file like a shell's
+// <(…) can be read only once. No error repeats it.
 func (p *program) connectionString() (iothub.ConnectionString, error) {
+	if p.hub.HostName != "" {
+		return p.hub, nil
+	}
 	text, from, err := p.findConnectionString()
 	if err != nil {
 		return iothub.ConnectionString{}, err
@@ -73,6 +77,7 @@ func (p *program) connectionString() (iothub.ConnectionString, error) {
 	if err != nil {
 		return cs, usagef("%s: %w", from, err)
 	}
+	p.hub = cs
 	return cs, nil
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"latchd/internal/version"
+	"latchd/iothub"
 )
 
 // Run is latchctl: it does what args say and gives the exit code. env looks
@@ -44,7 +45,8 @@ type program struct {
 	caFile         string // --ca
 	output         string // --output
 
-	ran bool // a verb began
+	ran bool                    // a verb began
+	hub iothub.ConnectionString // once it was found
 }
 
 // Values of --output.
@@ -74,11 +76,28 @@ func (p *program) root() *cobra.Command {
 	flags.StringVarP(&p.output, "output", "o", outputTable, "how to show results: table or json")
 	_ = root.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(
 		[]string{outputTable, outputJSON}, cobra.ShellCompDirectiveNoFileComp))
+	root.SetHelpCommand(helpCommand())
 	root.AddCommand(
 		p.device(), p.twin(), p.invoke(), p.lock(), p.unlock(), p.reboot(), p.job(), p.query(),
 		exitCodesTopic(), connectionTopic(),
 	)
 	return root
+}
+
+// helpCommand is cobra's, but for an unknown topic, which is an error here.
+func helpCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "help [COMMAND]",
+		Short: "explain a command or a topic",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			topic, rest, err := cmd.Root().Find(args)
+			if err != nil || len(rest) > 0 {
+				return fmt.Errorf("there is no help on %q", strings.Join(args, " "))
+			}
+			topic.InitDefaultHelpFlag()
+			return topic.Help()
+		},
+	}
 }
 
 // run makes a verb's function into what cobra calls.
