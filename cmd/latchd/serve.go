@@ -202,12 +202,7 @@ func newClient(cfg config, a *agent.Agent, log *slog.Logger) (*device.Client, er
 		Product:    "latchd/" + version.Version,
 		Log:        log,
 		Handler: device.Handler{
-			Method: func(ctx context.Context, req iothub.MethodRequest) iothub.MethodResponse {
-				answer := make(chan iothub.MethodResponse, 1)
-				a.Serve(ctx, req, func(r iothub.MethodResponse) { answer <- r })
-				return <-answer
-			},
-			Desired: a.Desired, Reported: a.Reported,
+			Method: a.Serve, Desired: a.Desired, Reported: a.Reported,
 		},
 	}
 	if connection.X509 {

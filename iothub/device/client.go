@@ -42,13 +42,15 @@ type Config struct {
 // Desired, Reported and Connection are called one at a time. What they are
 // given must not be written to.
 type Handler struct {
-	// Method answers one direct method; several may run at once. The client
-	// sends what it returns exactly once (QoS 1) and then calls Sent of the
-	// response. The context ends two seconds after the client was told to
-	// stop. It does not end with the session: a command that has begun is
-	// finished, whether or not somebody still hears the answer. Nil answers
-	// each method with 404.
-	Method func(ctx context.Context, req iothub.MethodRequest) iothub.MethodResponse
+	// Method takes one direct method. The calls come one at a time, in the
+	// order in which the requests arrived, so that two commands for one door
+	// keep their order; Method returns without waiting for the outcome. It
+	// calls respond exactly once, then or later, from any goroutine; the
+	// client sends that answer (QoS 1) and then calls its Sent. The context
+	// ends two seconds after the client was told to stop. It does not end
+	// with the session: a command that has begun is finished, whether or not
+	// somebody still hears the answer. Nil answers each method with 404.
+	Method func(ctx context.Context, req iothub.MethodRequest, respond func(iothub.MethodResponse))
 
 	// Desired gets the complete desired section whenever it changed, and once
 	// after the first connect of the process. Intermediate versions may be

@@ -344,8 +344,8 @@ type state struct {
 	why error
 }
 
-// newDevice makes a client that answers each method with what respond gives;
-// nil: 200 {}.
+// newDevice makes a client that answers each method with what respond gives,
+// in a goroutine of its own; nil: 200 {}, at once. The method "panic" panics.
 func newDevice(t *testing.T, cfg Config, respond func(context.Context, iothub.MethodRequest) iothub.MethodResponse) *device {
 	t.Helper()
 	const many = 4096
@@ -363,12 +363,16 @@ func newDevice(t *testing.T, cfg Config, respond func(context.Context, iothub.Me
 	}
 	cfg.Log = slog.New(slog.NewTextHandler(d.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	cfg.Handler = Handler{
-		Method: func(ctx context.Context, req iothub.MethodRequest) iothub.MethodResponse {
+		Method: func(ctx context.Context, req iothub.MethodRequest, answer func(iothub.MethodResponse)) {
 			d.methods <- req
-			if respond != nil {
-				return respond(ctx, req)
+			switch {
+			case req.Name == "panic":
+				panic("out of order")
+			case respond == nil:
+				answer(iothub.MethodResponse{Status: 200, Payload: []byte(`{}`)})
+			default:
+				go func() { answer(respond(ctx, req)) }()
 			}
-			return iothub.MethodResponse{Status: 200, Payload: []byte(`{}`)}
 		},
 		Desired:    func(s iothub.Section) { d.desired <- s },
 		Reported:   func(held map[string]any) { d.reported <- held },

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"runtime/debug"
+	"sync"
 
 	"latchd/iothub"
 )
@@ -38,7 +39,7 @@ func (s *session) method(t iothub.Topic, m message) {
 		select {
 		case s.client.inFlight <- struct{}{}:
 			s.messages.enter()
-			go s.serveMethod(t, iothub.MethodRequest{Name: t.Method, Payload: m.Payload()})
+			s.serveMethod(t, iothub.MethodRequest{Name: t.Method, Payload: m.Payload()})
 		default:
 			s.refuse(t, http.StatusTooManyRequests, "Too many methods at once")
 		}
@@ -61,33 +62,39 @@ func (s *session) stale(requestID string, m message) string {
 	return ""
 }
 
-// serveMethod runs one method and answers it, once.
+// serveMethod hands one method to the handler, which answers now or later,
+// once. A panic before that is the answer 500.
 func (s *session) serveMethod(t iothub.Topic, req iothub.MethodRequest) {
+	var once sync.Once
+	respond := func(r iothub.MethodResponse) {
+		once.Do(func() { go s.finishMethod(t, r) })
+	}
+	returned := false
+	s.client.guard("method "+req.Name, func() {
+		s.client.handler.Method(s.client.grace, req, respond)
+		returned = true
+	})
+	if !returned {
+		respond(plainResponse(http.StatusInternalServerError, "The device's agent failed"))
+	}
+}
+
+// finishMethod sends the answer to a method and tells whether it arrived.
+func (s *session) finishMethod(t iothub.Topic, response iothub.MethodResponse) {
 	defer func() { <-s.client.inFlight }()
 	defer s.messages.end()
-	response := s.client.callMethod(req)
+	sent := response.Sent
+	if err := checkResponse(response); err != nil {
+		s.client.log.Error("the answer to a direct method is not sent as it is", "method", t.Method, "error", err)
+		response = plainResponse(http.StatusInternalServerError, "The device's agent has no valid answer")
+	}
 	err := s.answer(t, response)
 	if err != nil {
 		s.client.log.Warn("the answer to a direct method did not reach the hub", "method", t.Method, "error", err)
 	}
-	if response.Sent != nil {
-		s.client.guard("Sent of method "+t.Method, func() { response.Sent(err) })
+	if sent != nil {
+		s.client.guard("Sent of method "+t.Method, func() { sent(err) })
 	}
-}
-
-// callMethod runs the handler. A panic is the answer 500.
-func (c *Client) callMethod(req iothub.MethodRequest) (response iothub.MethodResponse) {
-	response = plainResponse(http.StatusInternalServerError, "The device's agent failed")
-	c.guard("method "+req.Name, func() {
-		response = c.handler.Method(c.grace, req)
-	})
-	if err := checkResponse(response); err != nil {
-		c.log.Error("the answer to a direct method is not sent as it is", "method", req.Name, "error", err)
-		sent := response.Sent
-		response = plainResponse(http.StatusInternalServerError, "The device's agent has no valid answer")
-		response.Sent = sent
-	}
-	return response
 }
 
 // checkResponse tells why the hub would not take an answer. It would close
