@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"path/filepath"
 	"sync"
 	"time"
 
 	"latchd/agent/ledger"
+	"latchd/internal/atomicfile"
 )
 
 // Config is what an Agent is made of.
@@ -19,6 +21,7 @@ type Config struct {
 	Clock    Clock
 	Boot     Boot
 	StateDir string // must exist and survive a reboot
+	Device   string // its name at the hub, so that it does not take another's state for its own; "": not known
 
 	Version     string
 	Simulated   bool
@@ -26,6 +29,8 @@ type Config struct {
 	DoorPolicy  DoorPolicy     // from the local configuration
 	RebootDelay time.Duration  // between the answer and the reboot where the caller names none; 0: DefaultRebootDelay
 	Log         *slog.Logger
+
+	save func(path string, o ledger.Operations) error // for tests; ledger.SaveOperations if nil
 }
 
 // DefaultRebootDelay lets the operator's program read the answer before the
@@ -40,24 +45,40 @@ type Agent struct {
 	hub       Hub
 	commands  *ledger.Commands
 	doorQueue *queue
-	wake      chan struct{} // pokes the operations loop
+	wake      chan struct{}  // pokes the operations loop
+	startedOn time.Duration  // the boot-time clock when the agent started
+	serving   sync.WaitGroup // of methods that are being carried out
 
 	reporting sync.Mutex // held while the reported state is put together and handed over
 
-	mu        sync.Mutex // guards the fields below
-	ops       ledger.Operations
+	// changing is held, and taken before mu, by whoever changes ops: from the
+	// look at them until the change is on disk. So a disk that hangs holds up
+	// changes only, and neither the lock nor getStatus.
+	changing    sync.Mutex
+	unsaved     bool  // ops hold something that the disk does not; guarded by changing
+	unsavable   error // why the operations file must not be written; set by New
+	desiredLost error // the same of the file of desired properties
+
+	mu        sync.Mutex        // guards the fields below
+	ops       ledger.Operations // written with changing held too, so either is enough to read
 	desired   desiredState
 	answers   map[string]chan struct{} // operation id → closed when its answer went out, or never will
 	startedAt time.Time
 	canReboot bool
+	asked     bool   // canReboot is known; nothing is reported before
+	stopping  bool   // no command is accepted any more
 	lastMode  string // of the door, to log one line per change
 }
 
 // New reads the state of earlier runs and boots, and judges what the present
-// boot proves.
-func New(c Config) (*Agent, error) {
+// boot proves. It does without what it cannot read: a sick disk must not keep
+// a device from its hub.
+func New(c Config) *Agent {
 	if c.RebootDelay == 0 {
 		c.RebootDelay = DefaultRebootDelay
+	}
+	if c.save == nil {
+		c.save = ledger.SaveOperations
 	}
 	a := &Agent{
 		Config: c, log: c.Log,
@@ -65,37 +86,58 @@ func New(c Config) (*Agent, error) {
 		wake:      make(chan struct{}, 1),
 		answers:   map[string]chan struct{}{},
 		hub:       noHub{},
+		startedOn: c.Machine.Uptime(),
 	}
-	var err error
-	if a.commands, err = ledger.OpenCommands(filepath.Join(c.StateDir, "commands.journal"), c.Log); err != nil {
-		return nil, err
-	}
-	if a.ops, err = ledger.LoadOperations(a.operationsFile(), c.Log); err != nil {
-		return nil, err
-	}
-	if a.desired, err = loadDesired(a.desiredFile(), c.Log); err != nil {
-		return nil, err
-	}
+	a.loadState()
 	a.judgeBoot()
 	a.restoreDesired()
-	return a, nil
+	return a
 }
 
+func (a *Agent) commandsFile() string   { return filepath.Join(a.StateDir, "commands.journal") }
 func (a *Agent) operationsFile() string { return filepath.Join(a.StateDir, "operations.json") }
 func (a *Agent) desiredFile() string    { return filepath.Join(a.StateDir, "desired.json") }
 
+func (a *Agent) loadState() {
+	if a.ops, a.unsavable = ledger.LoadOperations(a.operationsFile(), a.log); a.unsavable != nil {
+		a.log.Error("no operation is accepted until the next start", "error", a.unsavable)
+	}
+	if a.ops.Device != "" && a.Device != "" && a.ops.Device != a.Device {
+		a.setStateAside()
+	}
+	a.commands = ledger.OpenCommands(a.commandsFile(), a.log)
+	if a.desired, a.desiredLost = loadDesired(a.desiredFile(), a.log); a.desiredLost != nil {
+		a.log.Error("the desired properties of earlier runs are not known", "error", a.desiredLost)
+	}
+}
+
+// setStateAside puts away what another device left in the state directory, as
+// in a card that was copied: its boots and commands prove nothing about this
+// one.
+func (a *Agent) setStateAside() {
+	a.log.Warn("the state directory belongs to another device; its state is set aside", "other", a.ops.Device)
+	a.ops = ledger.Operations{}
+	for _, path := range []string{a.commandsFile(), a.desiredFile(), a.operationsFile()} {
+		if _, err := atomicfile.SetAside(path, "other-device"); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			a.log.Error("cannot set aside the state of another device", "error", err)
+		}
+	}
+}
+
 // judgeBoot compares the present boot with what the last run left behind.
 func (a *Agent) judgeBoot() {
-	before := a.ops
-	after, notes := judge(before, a.Boot, a.Machine.Uptime())
+	after, notes := judge(a.ops, a.Boot, a.Machine.Uptime())
 	for _, n := range notes {
 		a.log.Info(n)
 	}
-	a.ops = after
-	// Not fatal: the same verdict comes out of the old file at the next start.
-	if err := ledger.SaveOperations(a.operationsFile(), after); err != nil {
-		a.log.Error("cannot record the verdict on the last boot", "error", err)
-	}
+	a.changing.Lock()
+	defer a.changing.Unlock()
+	a.keepChanging(func(o *ledger.Operations) {
+		*o = after
+		if a.Device != "" {
+			o.Device = a.Device
+		}
+	})
 }
 
 // Connect gives the agent its hub. Call it once, before Run and Serve.
@@ -111,21 +153,42 @@ func (noHub) Flush(context.Context) error { return errors.New("no hub") }
 // because the machine goes down, it leaves the mark that proves an orderly
 // shutdown.
 func (a *Agent) Run(ctx context.Context) error {
-	a.mu.Lock()
-	if now, ok := a.now(); ok {
-		a.startedAt = now
-	}
-	a.mu.Unlock()
-	a.checkCanReboot(ctx)
-	a.settleClock()
-	a.report()
-
+	doors, endDoors := context.WithCancel(context.WithoutCancel(ctx))
+	defer endDoors()
 	var work sync.WaitGroup
-	work.Go(func() { a.doorQueue.run(ctx) })
-	work.Go(func() { a.operate(ctx) })
+	work.Go(func() { a.doorQueue.run(doors) }) // waits for no bus and no disk
+	work.Go(func() {
+		a.settleClock()
+		if err := a.askCanReboot(ctx); err != nil {
+			a.log.Warn("this device cannot reboot itself", "reason", err)
+		}
+		a.operate(ctx)
+	})
+	<-ctx.Done()
+	a.mu.Lock()
+	a.stopping = true // before the queue ends, so that nothing is left in it
+	a.mu.Unlock()
+	endDoors()
 	work.Wait()
 	a.markGoingDown()
-	return a.commands.Close()
+	a.awaitMethods()
+	return bounded(a.commands.Close)
+}
+
+// awaitMethods waits for methods that are being carried out, so that their
+// outcome gets into the journal, but not longer than an answer may take.
+func (a *Agent) awaitMethods() {
+	served := make(chan struct{})
+	go func() {
+		a.serving.Wait()
+		close(served)
+	}()
+	timeout := time.NewTimer(answerWithin)
+	defer timeout.Stop()
+	select {
+	case <-served:
+	case <-timeout.C:
+	}
 }
 
 // now is the wall clock and whether to believe it.
@@ -166,33 +229,93 @@ func (a *Agent) DoorChanged() {
 	poke(a.wake)
 }
 
-// checkCanReboot asks the machine and remembers the answer for the report.
-func (a *Agent) checkCanReboot(ctx context.Context) {
-	const bound = 2 * time.Second // a bus that hangs must not hold up the start
-	ctx, cancel := context.WithTimeout(ctx, bound)
+// askCanReboot asks the machine, for a bounded time, and keeps the answer for
+// the report.
+func (a *Agent) askCanReboot(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, askMachine)
 	defer cancel()
 	err := a.Machine.CanReboot(ctx)
-	a.mu.Lock()
-	a.canReboot = err == nil
-	a.mu.Unlock()
-	if err != nil {
-		a.log.Warn("this device cannot reboot itself", "reason", err)
+	if err != nil && ctx.Err() != nil {
+		err = fmt.Errorf("the machine did not say within %s whether it may reboot; try again, and see whether its D-Bus and systemd-logind work: %w", askMachine, err)
 	}
+	a.mu.Lock()
+	changed := !a.asked || a.canReboot != (err == nil)
+	a.asked, a.canReboot = true, err == nil
+	a.mu.Unlock()
+	if changed {
+		go a.report()
+	}
+	return err
+}
+
+// goingDown asks whether the whole machine is going down, for a bounded time.
+func (a *Agent) goingDown(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, askMachine)
+	defer cancel()
+	return a.Machine.Stopping(ctx)
 }
 
 // update changes the operations on disk and, if that succeeded, in memory.
 func (a *Agent) update(change func(o *ledger.Operations)) error {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return a.updateLocked(change)
+	a.changing.Lock()
+	defer a.changing.Unlock()
+	return a.updateChanging(change)
 }
 
-func (a *Agent) updateLocked(change func(o *ledger.Operations)) error {
+// updateChanging is update for a caller that holds changing.
+func (a *Agent) updateChanging(change func(o *ledger.Operations)) error {
 	o := a.ops.Clone()
 	change(&o)
-	if err := ledger.SaveOperations(a.operationsFile(), o); err != nil {
+	if a.unsavable != nil {
+		return fmt.Errorf("record the operation: %w", a.unsavable)
+	}
+	if err := a.save(a.operationsFile(), o); err != nil {
 		return fmt.Errorf("record the operation: %w", err)
 	}
-	a.ops = o
+	a.unsaved = false
+	a.remember(o)
 	return nil
+}
+
+// keepChanging is updateChanging for what is true whether or not the disk
+// takes it. What it did not take is written when it can be.
+func (a *Agent) keepChanging(change func(o *ledger.Operations)) {
+	err := a.updateChanging(change)
+	if err == nil {
+		return
+	}
+	if !a.unsaved && a.unsavable == nil {
+		a.log.Error("the disk does not take what became of an operation; trying again", "error", err)
+	}
+	o := a.ops.Clone()
+	change(&o)
+	a.unsaved = true
+	a.remember(o)
+	poke(a.wake)
+}
+
+func (a *Agent) remember(o ledger.Operations) {
+	a.mu.Lock()
+	a.ops = o
+	a.mu.Unlock()
+}
+
+// catchUp writes what the disk did not take before. It is false if there is
+// still something.
+func (a *Agent) catchUp() bool {
+	a.mu.Lock()
+	behind := a.desired.unsaved
+	a.mu.Unlock()
+	if behind {
+		a.saveDesired()
+		a.mu.Lock()
+		behind = a.desired.unsaved
+		a.mu.Unlock()
+	}
+	a.changing.Lock()
+	defer a.changing.Unlock()
+	if !a.unsaved || a.unsavable != nil {
+		return !behind
+	}
+	return a.updateChanging(func(*ledger.Operations) {}) == nil && !behind
 }

@@ -14,50 +14,63 @@ import (
 const answerWithin = 3500 * time.Millisecond
 
 // call is one request on its way to its one answer. Whichever comes first
-// answers: the outcome, or the end of the time. A call that was answered
-// before it began never begins, so nothing moves late.
+// answers: the outcome, or the end of the time. What may move something asks
+// begin right before: a call that was answered before it began never begins,
+// so nothing moves after its caller was told that it did not.
 type call struct {
-	ctx     context.Context
+	ctx     context.Context // ends with the time for the answer
 	cancel  context.CancelFunc
 	name    string
 	respond func(iothub.MethodResponse)
 
 	mu       sync.Mutex // guards the fields below
-	begun    bool
+	late     answer     // what is answered when the time is up
 	answered bool
 }
 
 func newCall(ctx context.Context, name string, respond func(iothub.MethodResponse)) *call {
-	c := &call{name: name, respond: respond}
+	c := &call{name: name, respond: respond, late: reply(503, "the device was busy, "+name+" was not carried out; try again")}
 	c.ctx, c.cancel = context.WithTimeout(ctx, answerWithin)
 	context.AfterFunc(c.ctx, c.timeUp)
 	return c
 }
 
 // run carries the call out, unless it was answered already.
-func (c *call) run(act func(context.Context) answer) {
+func (c *call) run(act func() answer) {
 	defer c.cancel()
 	c.mu.Lock()
-	begin := !c.answered
-	c.begun = c.begun || begin
+	tooLate := c.answered
 	c.mu.Unlock()
-	if begin {
-		c.answer(act(c.ctx))
+	if !tooLate {
+		c.answer(act())
 	}
+}
+
+// begin tells whether the call may move something now. Once it may, the end
+// of the time no longer says that nothing happened.
+func (c *call) begin() bool {
+	return c.ctx.Err() == nil && c.ifLate(reply(503, c.name+" is still being carried out; getStatus shows what comes of it").with("state", "pending"))
+}
+
+// ifLate sets what is answered when the time is up. It is false if that has
+// happened already.
+func (c *call) ifLate(ans answer) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.answered {
+		return false
+	}
+	c.late = ans
+	return true
 }
 
 func (c *call) timeUp() {
 	c.mu.Lock()
-	begun := c.begun
-	c.answered = c.answered || !begun // from here on it may not begin
-	done := c.answered && begun
+	first, late := !c.answered, c.late
+	c.answered = true
 	c.mu.Unlock()
-	switch {
-	case done:
-	case begun:
-		c.answer(reply(503, c.name+" is still being carried out").with("state", "pending"))
-	default:
-		c.respond(reply(503, "the device was busy, "+c.name+" was not carried out").response())
+	if first {
+		c.respond(late.response())
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"os"
 	"strconv"
 	"time"
@@ -23,12 +24,14 @@ type property struct {
 	// apply puts an accepted value in force; nil is "no longer desired".
 	// confirmed says that the hub confirmed it in this boot.
 	apply func(a *Agent, accepted any, confirmed bool) error
+	// inForce is what apply makes of an accepted value; nil: all of it.
+	inForce func(a *Agent, accepted any, confirmed bool) any
 }
 
 var properties = map[string]property{
 	"building":   {check: checkWhole("building")},
 	"floor":      {check: checkWhole("floor")},
-	"doorPolicy": {check: checkDoorPolicy, apply: applyDoorPolicy},
+	"doorPolicy": {check: checkDoorPolicy, apply: applyDoorPolicy, inForce: doorPolicyInForce},
 }
 
 // desiredState is what the hub wants of this device.
@@ -36,55 +39,77 @@ type desiredState struct {
 	version  int64
 	accepted map[string]any // the last accepted value of each property
 	acks     map[string]any // reported acknowledgements; nil for a property that is gone
-	bootID   string         // the boot in which the hub last confirmed accepted
+
+	// confirmed is the boot in which the hub last confirmed each accepted
+	// value. One that the hub has replaced by a refused value stays in force,
+	// and is confirmed no more often for that.
+	confirmed map[string]string
+	unsaved   bool // the disk did not take it yet
+}
+
+func noDesired() desiredState {
+	return desiredState{accepted: map[string]any{}, acks: map[string]any{}, confirmed: map[string]string{}}
 }
 
 // desiredFormat is the version in the file of accepted properties.
 const desiredFormat = 1
 
 type desiredFile struct {
-	Format   int            `json:"format"`
-	Version  int64          `json:"version"`
-	BootID   string         `json:"bootId"`
-	Accepted map[string]any `json:"accepted"`
+	Format    int               `json:"format"`
+	Version   int64             `json:"version"`
+	Accepted  map[string]any    `json:"accepted"`
+	Confirmed map[string]string `json:"confirmed"` // property → boot id
 }
 
+// loadDesired reads the file; without one nothing is desired. After an error
+// the file must not be written.
 func loadDesired(path string, log *slog.Logger) (desiredState, error) {
-	s := desiredState{accepted: map[string]any{}, acks: map[string]any{}}
 	text, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return s, nil
+		return noDesired(), nil
 	}
 	if err != nil {
-		return s, fmt.Errorf("read the desired properties: %w", err)
+		return noDesired(), fmt.Errorf("read the desired properties: %w", err)
 	}
-	var f desiredFile
-	why := ""
-	doc, err := iothub.DecodeObject(text)
-	if err != nil || json.Unmarshal(text, &f) != nil {
-		why = "damaged"
-	} else if f.Format > desiredFormat {
-		why = "newer-format"
-	}
-	if why != "" {
-		aside, err := atomicfile.SetAside(path, why)
-		if err != nil {
-			return s, err
-		}
-		log.Warn("the file of desired properties cannot be used and was set aside", "why", why, "file", aside)
+	s, why := decodeDesired(text)
+	if why == "" {
 		return s, nil
 	}
-	s.version, s.bootID = f.Version, f.BootID
-	if accepted, ok := doc["accepted"].(map[string]any); ok {
-		s.accepted = accepted // numbers with all their digits
+	aside, err := atomicfile.SetAside(path, why)
+	if err != nil {
+		return noDesired(), fmt.Errorf("the file of desired properties cannot be used (%s): %w", why, err)
 	}
-	return s, nil
+	log.Warn("the file of desired properties cannot be used and was set aside", "why", why, "file", aside)
+	return noDesired(), nil
+}
+
+// decodeDesired says why a file cannot be used; "" if it can.
+func decodeDesired(text []byte) (s desiredState, why string) {
+	// First alone, because a newer format may differ in all the rest.
+	var header struct {
+		Format int `json:"format"`
+	}
+	if json.Unmarshal(text, &header) != nil || header.Format < 1 {
+		return noDesired(), "damaged"
+	}
+	if header.Format > desiredFormat {
+		return noDesired(), "newer-format"
+	}
+	var f desiredFile
+	doc, err := iothub.DecodeObject(text)
+	accepted, ok := doc["accepted"].(map[string]any) // numbers with all their digits
+	if err != nil || !ok || json.Unmarshal(text, &f) != nil {
+		return noDesired(), "damaged"
+	}
+	s = noDesired()
+	s.version, s.accepted = f.Version, accepted
+	maps.Copy(s.confirmed, f.Confirmed)
+	return s, ""
 }
 
 // restoreDesired puts the properties of the last run in force again: a device
 // without a network keeps what it was told.
 func (a *Agent) restoreDesired() {
-	confirmed := a.desired.bootID == a.Boot.ID
 	for name, p := range properties {
 		value, ok := a.desired.accepted[name]
 		if !ok || p.apply == nil {
@@ -92,7 +117,7 @@ func (a *Agent) restoreDesired() {
 		}
 		checked, err := p.check(a, value)
 		if err == nil {
-			err = p.apply(a, checked, confirmed)
+			err = p.apply(a, checked, a.desired.confirmed[name] == a.Boot.ID)
 		}
 		if err != nil {
 			a.log.Warn("a desired property of the last run no longer applies", "property", name, "error", err)
@@ -105,9 +130,13 @@ func (a *Agent) restoreDesired() {
 // never echoed.
 func (a *Agent) Desired(s iothub.Section) {
 	a.mu.Lock()
-	before := a.desired
+	before, stopping := a.desired, a.stopping
 	a.mu.Unlock()
-	after := desiredState{version: s.Version, accepted: map[string]any{}, acks: map[string]any{}, bootID: a.Boot.ID}
+	if stopping {
+		return // the door may be closed already; the next start is told again
+	}
+	after := noDesired()
+	after.version = s.Version
 	for name, p := range properties {
 		a.take(name, p, s, before, &after)
 	}
@@ -119,8 +148,8 @@ func (a *Agent) Desired(s iothub.Section) {
 	a.mu.Lock()
 	a.desired = after
 	a.mu.Unlock()
-	if before.bootID != after.bootID || !iothub.Equal(before.accepted, after.accepted) {
-		a.saveDesired(after)
+	if before.unsaved || !maps.Equal(before.confirmed, after.confirmed) || !iothub.Equal(before.accepted, after.accepted) {
+		a.saveDesired()
 	}
 	a.report()
 }
@@ -147,13 +176,16 @@ func (a *Agent) take(name string, p property, s iothub.Section, before desiredSt
 		}
 		inForce := any(map[string]any{})
 		if had {
-			after.accepted[name] = old
+			after.accepted[name], after.confirmed[name] = old, before.confirmed[name]
 			inForce = old
+			if p.inForce != nil {
+				inForce = p.inForce(a, old, before.confirmed[name] == a.Boot.ID)
+			}
 		}
 		after.acks[name] = map[string]any{"value": inForce, "ac": 400, "av": s.Version, "ad": clip(err.Error())}
 		return
 	}
-	after.accepted[name] = checked
+	after.accepted[name], after.confirmed[name] = checked, a.Boot.ID
 	after.acks[name] = map[string]any{"value": checked, "ac": 200, "av": s.Version}
 	if !had || !iothub.Equal(old, checked) {
 		a.log.Info("desired property applied", "property", name, "version", s.Version)
@@ -169,13 +201,28 @@ func clip(text string) string {
 	return text
 }
 
-func (a *Agent) saveDesired(s desiredState) {
-	text, err := json.MarshalIndent(desiredFile{desiredFormat, s.version, s.bootID, s.accepted}, "", " ")
+// saveDesired keeps the accepted properties for the next start. What the disk
+// does not take is tried again.
+func (a *Agent) saveDesired() {
+	a.changing.Lock() // not two at once: the older one might win
+	defer a.changing.Unlock()
+	a.mu.Lock()
+	s := a.desired
+	a.mu.Unlock()
+	text, err := json.MarshalIndent(desiredFile{desiredFormat, s.version, s.accepted, s.confirmed}, "", " ")
+	if err == nil {
+		err = a.desiredLost
+	}
 	if err == nil {
 		err = atomicfile.WriteFile(a.desiredFile(), append(text, '\n'), 0o600)
 	}
-	if err != nil {
+	a.mu.Lock()
+	again := a.desired.unsaved
+	a.desired.unsaved = err != nil && a.desiredLost == nil
+	a.mu.Unlock()
+	if err != nil && !again {
 		a.log.Error("cannot keep the desired properties for the next start", "error", err)
+		poke(a.wake)
 	}
 }
 
@@ -228,6 +275,10 @@ func checkDoorPolicy(a *Agent, value any) (any, error) {
 			return nil, fmt.Errorf("doorPolicy.%s: %w", key, err)
 		}
 	}
+	return policyDocument(policy)
+}
+
+func policyDocument(policy DoorPolicy) (map[string]any, error) {
 	return iothub.ToDocument(map[string]any{
 		"resting":       policy.Resting,
 		"unlockTime":    policy.UnlockTime.Seconds(),
@@ -249,28 +300,52 @@ func policyTime(v any, longest time.Duration) (time.Duration, error) {
 	return d, nil
 }
 
-// applyDoorPolicy puts an accepted policy in force. A door that rests unlocked
-// by the hub's word does so only once the hub has confirmed it in this boot:
-// until then it rests as the local configuration says.
+// applyDoorPolicy puts an accepted policy in force.
 func applyDoorPolicy(a *Agent, accepted any, confirmed bool) error {
 	if a.Door == nil {
 		return nil
 	}
-	policy := a.DoorPolicy
-	if m, ok := accepted.(map[string]any); ok {
-		policy.Resting, _ = m["resting"].(string)
-		unlockTime, err1 := duration.FromJSON(m["unlockTime"])
-		heldOpenAfter, err2 := duration.FromJSON(m["heldOpenAfter"])
-		if err := errors.Join(err1, err2); err != nil {
-			return err
-		}
-		policy.UnlockTime, policy.HeldOpenAfter, policy.FromHub = unlockTime, heldOpenAfter, confirmed
-		if policy.Resting == "unlocked" && !confirmed && a.DoorPolicy.Resting != "unlocked" {
-			policy.Resting = "locked"
-		}
+	policy, err := doorPolicyOf(a, accepted, confirmed)
+	if err != nil {
+		return err
 	}
 	if err := a.Door.SetPolicy(policy); err != nil {
 		return fmt.Errorf("doorPolicy: %w", err)
 	}
 	return nil
+}
+
+func doorPolicyInForce(a *Agent, accepted any, confirmed bool) any {
+	policy, err := doorPolicyOf(a, accepted, confirmed)
+	if err != nil {
+		return map[string]any{}
+	}
+	doc, err := policyDocument(policy)
+	if err != nil { // only texts and numbers are in it
+		return map[string]any{}
+	}
+	return doc
+}
+
+// doorPolicyOf makes a policy of an accepted value; nil is the local one. A
+// door that rests unlocked by the hub's word does so only once the hub has
+// confirmed it in this boot: until then it rests locked, unless the local
+// configuration says otherwise.
+func doorPolicyOf(a *Agent, accepted any, confirmed bool) (DoorPolicy, error) {
+	policy := a.DoorPolicy
+	m, ok := accepted.(map[string]any)
+	if !ok {
+		return policy, nil
+	}
+	policy.Resting, _ = m["resting"].(string)
+	unlockTime, err1 := duration.FromJSON(m["unlockTime"])
+	heldOpenAfter, err2 := duration.FromJSON(m["heldOpenAfter"])
+	if err := errors.Join(err1, err2); err != nil {
+		return policy, err
+	}
+	policy.UnlockTime, policy.HeldOpenAfter, policy.FromHub = unlockTime, heldOpenAfter, confirmed
+	if policy.Resting == "unlocked" && !confirmed && a.DoorPolicy.Resting != "unlocked" {
+		policy.Resting = "locked"
+	}
+	return policy, nil
 }

@@ -20,8 +20,8 @@ func parseLockDoor(a *Agent, p *params) action {
 		}
 		return nil
 	})
-	return func(context.Context, command) answer {
-		return a.moveDoor("lockDoor", func() (DoorStatus, error) { return a.Door.LockDoor(lockTime) })
+	return func(_ context.Context, cmd command) answer {
+		return a.moveDoor("lockDoor", cmd, func() (DoorStatus, error) { return a.Door.LockDoor(lockTime) })
 	}
 }
 
@@ -31,22 +31,28 @@ func parseUnlockDoor(a *Agent, p *params) action {
 	if hold && unlockTime != nil {
 		p.fail("hold", "and unlockTime exclude each other")
 	}
-	return func(context.Context, command) answer {
-		return a.moveDoor("unlockDoor", func() (DoorStatus, error) { return a.Door.UnlockDoor(unlockTime, hold) })
+	return func(_ context.Context, cmd command) answer {
+		return a.moveDoor("unlockDoor", cmd, func() (DoorStatus, error) { return a.Door.UnlockDoor(unlockTime, hold) })
 	}
 }
 
 // moveDoor answers when the level is set.
-func (a *Agent) moveDoor(name string, move func() (DoorStatus, error)) answer {
+func (a *Agent) moveDoor(name string, cmd command, move func() (DoorStatus, error)) answer {
 	if a.Door == nil {
 		return reply(503, "no lock is configured on this device: set [door] line in its configuration")
 	}
+	if !cmd.begin() {
+		return notBegun()
+	}
 	status, err := move()
 	var (
-		lockdown   *LockdownError
-		outOfRange *RangeError
+		lockdown    *LockdownError
+		outOfRange  *RangeError
+		unavailable *UnavailableError
 	)
 	switch {
+	case errors.As(err, &unavailable):
+		return reply(503, "the lock cannot be used: "+unavailable.Error()).with("door", a.doorDocument())
 	case errors.As(err, &outOfRange):
 		return reply(400, outOfRange.Error())
 	case errors.As(err, &lockdown):

@@ -19,6 +19,8 @@ type method struct {
 	// moves is set for a command that moves something: it takes commandId and
 	// notAfter.
 	moves bool
+	// changes is set for one that moves nothing and yet is more than a look.
+	changes bool
 	// door is set for a lock command: one at a time, in order of arrival.
 	door bool
 	// evenWithout: acts also where its id cannot be recorded or the clock
@@ -33,28 +35,57 @@ type action func(ctx context.Context, cmd command) answer
 type command struct {
 	id       string
 	notAfter time.Time
+	// begin is to be asked right before anything moves, and nothing may move
+	// when it is false: the caller was told so already.
+	begin func() bool
+}
+
+// notBegun is for a command whose time was up before it could begin.
+func notBegun() answer {
+	return reply(503, "the device was busy, the command was not carried out; try again")
 }
 
 var methods = map[string]method{
 	"lockDoor":        {parse: parseLockDoor, moves: true, door: true, evenWithout: true},
 	"unlockDoor":      {parse: parseUnlockDoor, moves: true, door: true},
 	"rebootDevice":    {parse: parseRebootDevice, moves: true},
-	"cancelOperation": {parse: parseCancelOperation},
+	"cancelOperation": {parse: parseCancelOperation, changes: true},
 	"getStatus":       {parse: parseGetStatus},
 }
 
 // Serve answers one direct method by calling respond exactly once. It is
 // called in order of arrival and returns without waiting for the answer.
 func (a *Agent) Serve(ctx context.Context, req iothub.MethodRequest, respond func(iothub.MethodResponse)) {
+	var act func(*call) answer
+	refusal := a.guard(req.Name, func() (refusal answer) {
+		act, refusal = a.prepare(req)
+		return refusal
+	})
+	if act == nil {
+		respond(refusal.response())
+		return
+	}
+	c := newCall(ctx, req.Name, respond)
+	work := func() {
+		c.run(func() answer {
+			return a.guard(req.Name, func() answer { return act(c) })
+		})
+	}
+	if !a.start(methods[req.Name], work) {
+		c.answer(reply(503, "the device's agent is stopping, "+req.Name+" was not carried out; try again in a minute"))
+		c.cancel()
+	}
+}
+
+// prepare reads a request. It gives what will carry it out, or a refusal.
+func (a *Agent) prepare(req iothub.MethodRequest) (func(*call) answer, answer) {
 	m, known := methods[req.Name]
 	if !known {
-		respond(reply(404, "Unknown method").response())
-		return
+		return nil, reply(404, "Unknown method")
 	}
 	p, err := decodePayload(req.Payload)
 	if err != nil {
-		respond(reply(400, err.Error()).response())
-		return
+		return nil, reply(400, err.Error())
 	}
 	act := m.parse(a, p)
 	cmd := command{}
@@ -65,23 +96,40 @@ func (a *Agent) Serve(ctx context.Context, req iothub.MethodRequest, respond fun
 		p.fail("door", "is reserved: this device has one door")
 	}
 	if p.err != nil {
-		respond(reply(400, p.err.Error()).response())
-		return
+		return nil, reply(400, p.err.Error())
 	}
 	if p.rehearsal {
 		cmd = command{}
 	}
-	c := newCall(ctx, req.Name, respond)
-	work := func() {
-		c.run(func(ctx context.Context) answer {
-			return a.guard(req.Name, func() answer { return a.carryOut(ctx, req.Name, m, p, cmd, act) })
-		})
+	return func(c *call) answer {
+		cmd.begin = c.begin
+		return a.carryOut(c, m, p, cmd, act)
+	}, answer{}
+}
+
+// start starts the work of a method: a lock command behind those that came
+// before it, any other at once. It is false once the agent stops.
+func (a *Agent) start(m method, work func()) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.stopping && (m.moves || m.changes) {
+		return false
+	}
+	if a.stopping { // nobody waits for what only looks
+		go work()
+		return true
+	}
+	a.serving.Add(1)
+	counted := func() {
+		defer a.serving.Done()
+		work()
 	}
 	if m.door {
-		a.doorQueue.add(work)
-		return
+		a.doorQueue.add(counted)
+	} else {
+		go counted()
 	}
-	go work()
+	return true
 }
 
 // guard turns a panic into an answer. The process goes on: a door must not
@@ -97,49 +145,102 @@ func (a *Agent) guard(name string, f func() answer) (ans answer) {
 }
 
 // carryOut is at-most-once: record, act, record the outcome.
-func (a *Agent) carryOut(ctx context.Context, name string, m method, p *params, cmd command, act action) answer {
-	if cmd.id == "" {
+func (a *Agent) carryOut(c *call, m method, p *params, cmd command, act action) answer {
+	perform := func() answer {
 		if refusal, ok := a.tooLate(m, cmd); !ok {
 			return refusal
 		}
-		return act(ctx, cmd)
+		return act(c.ctx, cmd)
 	}
-	now, isTrusted := a.now()
-	entry := ledger.Command{ID: cmd.id, Method: name, Hash: p.hash(), NotAfter: cmd.notAfter}
-	started, stored, err := a.commands.Begin(entry, now, isTrusted)
+	if cmd.id == "" {
+		return perform()
+	}
+	started, stored, err := a.record(c.ctx, ledger.Command{ID: cmd.id, Method: c.name, Hash: p.hash(), NotAfter: cmd.notAfter})
 	var inFlight *ledger.InFlightError
 	switch {
 	case err == nil && stored != nil:
 		return a.replay(stored)
+	case err == nil:
+		return a.finish(started, c.name, perform)
 	case errors.As(err, &inFlight):
+		same := reply(503, c.name+" with this commandId is still being carried out").with("state", "pending")
+		c.ifLate(same)
 		select {
 		case <-inFlight.Done:
-			return a.carryOut(ctx, name, m, p, cmd, act)
-		case <-ctx.Done():
-			return reply(503, name+" with this commandId is still being carried out").with("state", "pending")
+			return a.carryOut(c, m, p, cmd, act)
+		case <-c.ctx.Done():
+			return same
 		}
 	case errors.Is(err, ledger.ErrConflict):
 		return reply(409, "commandId "+cmd.id+" was used for another command; choose a new one")
 	case errors.Is(err, ledger.ErrInterrupted):
-		return a.interrupted(name, cmd)
-	case err != nil && m.evenWithout:
-		a.log.Warn("carrying out a command that cannot be recorded", "method", name, "commandId", cmd.id, "error", err)
-		if refusal, ok := a.tooLate(m, cmd); !ok {
-			return refusal
+		return a.interrupted(c.name, cmd)
+	case m.evenWithout:
+		a.log.Warn("carrying out a command that cannot be recorded", "method", c.name, "commandId", cmd.id, "error", err)
+		ans := perform()
+		if ans.accepted() || ans.acted {
+			ans = ans.with("recorded", false)
 		}
-		return act(ctx, cmd).with("recorded", false)
+		return ans
 	case errors.Is(err, ledger.ErrFull):
-		return reply(503, fmt.Sprintf("the device remembers %d commands of the last 7 days and cannot take a new commandId yet", ledger.MaxCommands))
-	case err != nil:
-		a.log.Warn("refusing a command that cannot be recorded", "method", name, "commandId", cmd.id, "error", err)
-		return reply(503, "the command cannot be recorded, so it was not carried out: "+err.Error())
+		return reply(503, fmt.Sprintf("the device remembers %d commands of the last 7 days and cannot take a new commandId yet; try again later", ledger.MaxCommands))
 	}
-	return a.finish(started, name, func() answer {
-		if refusal, ok := a.tooLate(m, cmd); !ok {
-			return refusal
+	a.log.Warn("refusing a command that cannot be recorded", "method", c.name, "commandId", cmd.id, "error", err)
+	return reply(503, "the command cannot be recorded, so it was not carried out; free or repair the device's disk: "+err.Error())
+}
+
+// recordWithin is how long a command waits for the disk, each time. An SD card
+// that tidies up may take a second; one that takes longer is sick, and must
+// hold up neither the answer nor the lock commands behind.
+const recordWithin = 1200 * time.Millisecond
+
+// record is ledger.Commands.Begin, bounded. A record that comes later is taken
+// back, because its command was refused or acted without it.
+func (a *Agent) record(ctx context.Context, cmd ledger.Command) (*ledger.Started, *ledger.Answer, error) {
+	ctx, cancel := context.WithTimeout(ctx, recordWithin)
+	defer cancel()
+	type outcome struct {
+		started *ledger.Started
+		stored  *ledger.Answer
+		err     error
+	}
+	done := make(chan outcome, 1)
+	go func() {
+		now, isTrusted := a.now()
+		started, stored, err := a.commands.Begin(ctx, cmd, now, isTrusted)
+		done <- outcome{started, stored, err}
+	}()
+	select {
+	case o := <-done:
+		if o.err == nil || !errors.Is(o.err, ctx.Err()) {
+			return o.started, o.stored, o.err
 		}
-		return act(ctx, cmd)
-	})
+		done <- o
+	case <-ctx.Done():
+	}
+	go func() {
+		if o := <-done; o.started != nil {
+			if err := o.started.Drop(); err != nil {
+				a.log.Warn("cannot take back the record of a command", "method", cmd.Method, "error", err)
+			}
+		}
+	}()
+	return nil, nil, fmt.Errorf("%w: the disk did not take it within %s", ledger.ErrUnwritable, recordWithin)
+}
+
+// bounded waits for something to be written, but not longer than recordWithin.
+// After that the write goes on by itself.
+func bounded(write func() error) error {
+	done := make(chan error, 1)
+	go func() { done <- write() }()
+	timeout := time.NewTimer(recordWithin)
+	defer timeout.Stop()
+	select {
+	case err := <-done:
+		return err
+	case <-timeout.C:
+		return fmt.Errorf("the disk did not take it within %s", recordWithin)
+	}
 }
 
 // finish carries a recorded command out and records what came of it: an
@@ -149,17 +250,19 @@ func (a *Agent) finish(s *ledger.Started, name string, act func() answer) answer
 	ended := false
 	defer func() {
 		if !ended {
-			_ = s.End(reply(500, name+" failed inside the agent").with("state", "interrupted").stored())
+			_ = bounded(func() error {
+				return s.End(reply(500, name+" failed inside the agent").with("state", "interrupted").stored())
+			})
 		}
 	}()
 	ans := act()
 	ended = true
-	var err error
-	if ans.accepted() || ans.acted {
-		err = s.End(ans.stored())
-	} else {
-		err = s.Drop()
-	}
+	err := bounded(func() error {
+		if ans.accepted() || ans.acted {
+			return s.End(ans.stored())
+		}
+		return s.Drop()
+	})
 	if err != nil {
 		a.log.Warn("cannot record the outcome of a command", "method", name, "error", err)
 	}
@@ -192,9 +295,11 @@ func (a *Agent) replay(stored *ledger.Answer) answer {
 		return ans
 	}
 	if id, ok := ans.payload["operationId"].(string); ok {
-		if present, ok := a.operationState(func(op operationRef) bool { return op.id == id }); ok {
-			return present.with("replayed", true)
+		present, ok := a.operationState(func(op operationRef) bool { return op.id == id })
+		if !ok { // so many came after it that its receipt was forgotten
+			present = reply(200, "the operation has ended; its receipt is no longer kept").with("operationId", id)
 		}
+		return present.with("replayed", true)
 	}
 	return ans
 }

@@ -3,6 +3,8 @@ package agent
 import (
 	"context"
 	"fmt"
+	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -21,11 +23,18 @@ const (
 	// recheck is how often a blocked operation, or a machine that is going
 	// down, is looked at again. Changes of the door wake the loop at once.
 	recheck = 5 * time.Second
+	// rebootCall is how long the machine may take to accept or refuse a
+	// reboot: what D-Bus grants a call by default.
+	rebootCall = 25 * time.Second
 	// never is a wait that only a poke ends.
 	never = 24 * time.Hour
 )
 
 // operate carries the pending operation through its phases until ctx ends.
+//
+// It works on a copy, and while it waits for the machine or the hub somebody
+// may cancel the operation or promote it. So each change is made only if the
+// operation still is what the copy says; else the loop looks again.
 func (a *Agent) operate(ctx context.Context) {
 	for {
 		wait := never
@@ -34,6 +43,9 @@ func (a *Agent) operate(ctx context.Context) {
 		a.mu.Unlock()
 		if op != nil {
 			wait = a.step(ctx, *op)
+		}
+		if !a.catchUp() {
+			wait = min(wait, recheck)
 		}
 		if wait > 0 && !sleep(ctx, wait, a.wake) {
 			return
@@ -69,7 +81,8 @@ func (a *Agent) step(ctx context.Context, op ledger.Operation) time.Duration {
 		if ctx.Err() != nil {
 			return never // the agent stops; the next one takes it up
 		}
-		return a.enter(op, ledger.PhaseAnswered)
+		a.enter(op, ledger.PhaseAnswered)
+		return 0
 	case ledger.PhaseAnswered:
 		if wait := op.StartUptime - a.Machine.Uptime(); wait > 0 && op.StartUptime > 0 {
 			return wait
@@ -83,15 +96,32 @@ func (a *Agent) step(ctx context.Context, op ledger.Operation) time.Duration {
 	}
 }
 
-// enter records the next phase. If it cannot be recorded, the operation fails
-// before its act.
-func (a *Agent) enter(op ledger.Operation, phase ledger.Phase) time.Duration {
-	op.Phase, op.BootID, op.Uptime = phase, a.Boot.ID, a.Machine.Uptime()
-	if err := a.update(func(o *ledger.Operations) { setPending(o, op) }); err != nil {
-		a.fail(op, err.Error(), false)
+// enter records the next phase and gives the operation as it is then. It is
+// false if somebody changed the operation meanwhile, and if the phase cannot
+// be recorded: the operation has failed then, before its act.
+func (a *Agent) enter(op ledger.Operation, phase ledger.Phase) (ledger.Operation, bool) {
+	next := op
+	next.Phase, next.BootID, next.Uptime, next.BlockedBy = phase, a.Boot.ID, a.Machine.Uptime(), ""
+	if op.Phase == ledger.PhaseScheduled {
+		next.StartedAt, next.StartUptime = a.trustedNow(), 0
 	}
-	return 0
+	a.changing.Lock()
+	if !a.isCurrent(op) {
+		a.changing.Unlock()
+		return op, false
+	}
+	err := a.updateChanging(func(o *ledger.Operations) { setPending(o, next) })
+	a.changing.Unlock()
+	if err != nil {
+		a.fail(op, err.Error(), false)
+		return op, false
+	}
+	return next, true
 }
+
+// isCurrent tells whether the operation is still what the copy says. The
+// caller holds changing.
+func (a *Agent) isCurrent(op ledger.Operation) bool { return slices.Contains(a.ops.Pending, op) }
 
 // deliver waits until the operator knows: the answer is acknowledged and the
 // report is in the twin.
@@ -122,16 +152,11 @@ func (a *Agent) deliver(ctx context.Context, op ledger.Operation) {
 // in its way.
 func (a *Agent) stepScheduled(ctx context.Context, op ledger.Operation) time.Duration {
 	now, isTrusted := a.now()
-	last := op.ExpiresAt
-	if !op.NotAfter.IsZero() {
-		last = op.NotAfter
-	}
-	if isTrusted && !last.IsZero() && now.After(last) {
-		a.finishOperation(op, ledger.Receipt{State: stateExpired, Error: "it could not start before " + formatTime(last) + blockedText(op.BlockedBy)})
+	if last, expired := a.expired(op, now, isTrusted); expired {
+		a.finishOperation(op, ledger.Receipt{State: stateExpired, Error: "it could not start before " + last + blockedText(op.BlockedBy)})
 		return 0
 	}
-	if op.BootID == a.Boot.ID && op.StartUptime > 0 {
-		// In the boot that scheduled it, the boot-time clock counts: it does not jump.
+	if a.inItsBoot(op) {
 		if wait := op.StartUptime - a.Machine.Uptime(); wait > 0 {
 			return wait
 		}
@@ -146,9 +171,7 @@ func (a *Agent) stepScheduled(ctx context.Context, op ledger.Operation) time.Dur
 	if !isTrusted && !op.NotAfter.IsZero() {
 		return a.block(op, "clock")
 	}
-	bounded, cancel := context.WithTimeout(ctx, askMachine)
-	defer cancel()
-	if err := a.Machine.CanReboot(bounded); err != nil {
+	if err := a.askCanReboot(ctx); err != nil {
 		return a.block(op, err.Error())
 	}
 	if blockers := a.doorBlockers(); len(blockers) > 0 {
@@ -157,8 +180,26 @@ func (a *Agent) stepScheduled(ctx context.Context, op ledger.Operation) time.Dur
 		}
 		a.log.Warn("rebooting although the door forbids it", "blockers", blockers, "operationId", op.ID)
 	}
-	op.StartedAt, op.BlockedBy, op.StartUptime = a.trustedNow(), "", 0
-	return a.enter(op, ledger.PhaseAccepted)
+	a.enter(op, ledger.PhaseAccepted)
+	return 0
+}
+
+// inItsBoot tells whether the boot-time clock, which does not jump, can say
+// when the operation starts: in the boot that scheduled it.
+func (a *Agent) inItsBoot(op ledger.Operation) bool {
+	return op.BootID == a.Boot.ID && op.StartUptime > 0
+}
+
+// expired tells whether the operation has waited too long, and until when it
+// might have started.
+func (a *Agent) expired(op ledger.Operation, now time.Time, isTrusted bool) (last string, ok bool) {
+	switch {
+	case !op.NotAfter.IsZero():
+		return formatTime(op.NotAfter), isTrusted && now.After(op.NotAfter)
+	case a.inItsBoot(op): // a stepped clock is no reason
+		return "its 7 days were over", a.Machine.Uptime()-op.Uptime > expiry
+	}
+	return formatTime(op.ExpiresAt), isTrusted && !op.ExpiresAt.IsZero() && now.After(op.ExpiresAt)
 }
 
 func blockedText(by string) string {
@@ -171,19 +212,23 @@ func blockedText(by string) string {
 // block notes why the operation waits. The note is for the report only, so
 // it is not written to disk: a door that opens and closes must not wear it out.
 func (a *Agent) block(op ledger.Operation, by string) time.Duration {
-	a.mu.Lock()
-	changed := op.BlockedBy != by
-	if changed {
-		o := a.ops.Clone()
-		op.BlockedBy = by
-		setPending(&o, op)
-		a.ops = o
+	by = clip(by)
+	if op.BlockedBy == by {
+		return recheck
 	}
-	a.mu.Unlock()
-	if changed {
-		a.log.Info("a pending operation is blocked", "operationId", op.ID, "by", by)
-		a.report()
+	a.changing.Lock()
+	if !a.isCurrent(op) {
+		a.changing.Unlock()
+		return 0
 	}
+	blocked := op
+	blocked.BlockedBy = by
+	o := a.ops.Clone()
+	setPending(&o, blocked)
+	a.remember(o)
+	a.changing.Unlock()
+	a.log.Info("a pending operation is blocked", "operationId", op.ID, "by", by)
+	a.report()
 	return recheck
 }
 
@@ -204,17 +249,24 @@ func (a *Agent) ask(ctx context.Context, op ledger.Operation) time.Duration {
 		a.finishOperation(op, ledger.Receipt{State: stateExpired, Error: "notAfter passed before the machine was asked"})
 		return 0
 	}
-	op.Phase, op.BootID, op.Uptime = ledger.PhaseAsked, a.Boot.ID, a.Machine.Uptime()
-	if err := a.update(func(o *ledger.Operations) { setPending(o, op) }); err != nil {
-		a.fail(op, err.Error(), false)
+	asked, ok := a.enter(op, ledger.PhaseAsked)
+	if !ok {
 		return 0
 	}
 	a.log.Info("asking the machine to reboot", "operationId", op.ID)
-	if err := a.Machine.Reboot(ctx); err != nil {
-		a.fail(op, "the machine refused to reboot: "+err.Error(), false)
-		return 0
+	bounded, cancel := context.WithTimeout(ctx, rebootCall)
+	defer cancel()
+	err := a.Machine.Reboot(bounded)
+	switch {
+	case err == nil:
+	case bounded.Err() != nil || a.goingDown(ctx):
+		// No refusal: the request may have been heard, and the end of this
+		// process may be the first sign of it. The guard time decides.
+		a.log.Warn("the machine did not say that it reboots", "operationId", op.ID, "error", err)
+	default:
+		a.fail(asked, "the machine refused to reboot: "+err.Error(), false)
 	}
-	return time.Second
+	return 0
 }
 
 // stepAsked watches a machine that was asked. It is never asked again.
@@ -223,58 +275,58 @@ func (a *Agent) stepAsked(ctx context.Context, op ledger.Operation) time.Duratio
 	if waited < guardTime {
 		return guardTime - waited
 	}
-	if a.Machine.Stopping(ctx) {
+	if a.goingDown(ctx) {
 		return recheck
+	}
+	if ctx.Err() != nil { // nobody may have said
+		return never
 	}
 	a.fail(op, fmt.Sprintf("the machine was asked to reboot and was still up %s later", guardTime), true)
 	return 0
 }
 
 func (a *Agent) fail(op ledger.Operation, why string, stillUp bool) {
-	a.log.Error("reboot failed", "operationId", op.ID, "error", why)
-	receipt := ledger.Receipt{State: stateFailed, Error: why, PreviousBootID: a.Boot.ID}
-	change := func(o *ledger.Operations) {
-		end(o, op, receipt)
-		o.Receipts[len(o.Receipts)-1].StillUp = stillUp
-	}
-	if err := a.update(change); err != nil {
-		a.endInMemory(change, err)
-	}
-	a.report()
+	a.conclude(op, ledger.StoredReceipt{
+		Receipt: ledger.Receipt{State: stateFailed, Error: clip(why), PreviousBootID: a.Boot.ID},
+		StillUp: stillUp,
+	})
 }
 
 func (a *Agent) finishOperation(op ledger.Operation, r ledger.Receipt) {
-	a.log.Info("operation ended", "operationId", op.ID, "state", r.State, "error", r.Error)
-	change := func(o *ledger.Operations) { end(o, op, r) }
-	if err := a.update(change); err != nil {
-		a.endInMemory(change, err)
-	}
-	a.report()
+	a.conclude(op, ledger.StoredReceipt{Receipt: r})
 }
 
-// endInMemory ends an operation whose end cannot be written: the operator is
-// told the truth, and this process at least does not go on with it.
-func (a *Agent) endInMemory(change func(*ledger.Operations), err error) {
-	a.log.Error("cannot record the end of an operation", "error", err)
-	a.mu.Lock()
-	o := a.ops.Clone()
-	change(&o)
-	a.ops = o
-	a.mu.Unlock()
+// conclude ends an operation, unless somebody changed it meanwhile. An end
+// that cannot be written is an end all the same: the operator is told the
+// truth, and this process does not go on with it.
+func (a *Agent) conclude(op ledger.Operation, r ledger.StoredReceipt) {
+	a.changing.Lock()
+	current := a.isCurrent(op)
+	if current {
+		a.keepChanging(func(o *ledger.Operations) { end(o, op, r) })
+	}
+	a.changing.Unlock()
+	if !current {
+		return
+	}
+	level := slog.LevelInfo
+	if r.State == stateFailed {
+		level = slog.LevelError
+	}
+	a.log.Log(context.Background(), level, "operation ended", "operationId", op.ID, "state", r.State, "error", r.Error)
+	a.report()
 }
 
 // markGoingDown leaves the proof of an orderly shutdown when the whole machine
 // is going down.
 func (a *Agent) markGoingDown() {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-	defer cancel()
-	if !a.Machine.Stopping(ctx) {
+	if !a.goingDown(context.Background()) {
 		return
 	}
 	err := a.update(func(o *ledger.Operations) {
 		o.Mark = &ledger.Mark{BootID: a.Boot.ID, At: a.trustedNow()}
 		for i, op := range o.Pending {
-			if op.Phase == ledger.PhaseAsked {
+			if op.Phase == ledger.PhaseAsked || op.Phase == ledger.PhaseGoingDown {
 				o.Pending[i].Phase = ledger.PhaseGoingDown
 				o.Mark.OperationID = op.ID
 			}

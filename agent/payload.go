@@ -145,11 +145,14 @@ func (p *params) time(key string) time.Time {
 	}
 	s, _ := v.(string)
 	t, err := time.Parse(time.RFC3339Nano, s)
-	if err != nil {
+	t = t.UTC()
+	// The years keep out the zero time, which means "none" inside, and years
+	// that RFC 3339 cannot write.
+	if err != nil || t.Year() < 1970 || t.Year() > 9999 {
 		p.fail(key, "must be a time like 2026-11-22T02:30:00Z")
 		return time.Time{}
 	}
-	return t.UTC()
+	return t
 }
 
 // formatTime writes a time as the device reports all of them: RFC 3339, UTC,

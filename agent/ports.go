@@ -15,7 +15,8 @@ type Hub interface {
 	Flush(ctx context.Context) error
 }
 
-// Machine is the computer the agent runs on.
+// Machine is the computer the agent runs on. Its methods with a context return
+// soon after it ends.
 type Machine interface {
 	// CanReboot is nil when this machine may reboot itself; the error names
 	// who or what forbids it, and the remedy.
@@ -45,10 +46,11 @@ func trusted(state string) bool { return state == "synchronized" || state == "co
 // Status from any.
 type Door interface {
 	// LockDoor locks: for good (nil), until it ends (a lockdown), or ends a
-	// lockdown (0). Errors: *RangeError, or what failed in the hardware.
+	// lockdown (0). Errors: *RangeError, *UnavailableError, or what failed in
+	// the hardware, after which something may have moved.
 	LockDoor(lockTime *time.Duration) (DoorStatus, error)
 	// UnlockDoor unlocks: for d, for the policy's time (nil), or until locked
-	// (hold). Errors: *RangeError, *LockdownError, or the hardware's.
+	// (hold). Errors: those of LockDoor, *LockdownError.
 	UnlockDoor(d *time.Duration, hold bool) (DoorStatus, error)
 	Status() DoorStatus
 	// SetPolicy replaces the policy. Errors: *RangeError.
@@ -85,6 +87,12 @@ func (e *LockdownError) Error() string {
 	}
 	return "the door is in lockdown until " + formatTime(e.Until)
 }
+
+// UnavailableError says that there is no lock to move, so nothing moved.
+type UnavailableError struct{ Err error }
+
+func (e *UnavailableError) Error() string { return e.Err.Error() }
+func (e *UnavailableError) Unwrap() error { return e.Err }
 
 // RangeError refuses a value that is out of range; Why names the value.
 type RangeError struct{ Why string }

@@ -55,15 +55,16 @@ func parseRebootDevice(a *Agent, p *params) action {
 // rebootDevice accepts or refuses a reboot. What it accepts is on disk before
 // it answers; the operations loop does the rest.
 func (a *Agent) rebootDevice(ctx context.Context, r rebootRequest, cmd command) answer {
-	bounded, cancel := context.WithTimeout(ctx, askMachine)
-	defer cancel()
-	forbidden := a.Machine.CanReboot(bounded)
+	forbidden := a.askCanReboot(ctx)
 	blockers := a.doorBlockers()
 
-	a.mu.Lock()
-	defer a.mu.Unlock()
+	a.changing.Lock()
+	defer a.changing.Unlock()
+	if !cmd.begin() {
+		return notBegun()
+	}
 	if op := a.pendingLocked(kindReboot); op != nil {
-		return a.joinLocked(*op, r)
+		return a.joinChanging(*op, r)
 	}
 	if forbidden != nil {
 		return reply(503, "this device may not reboot itself: "+forbidden.Error())
@@ -76,14 +77,18 @@ func (a *Agent) rebootDevice(ctx context.Context, r rebootRequest, cmd command) 
 		a.log.Warn("rebooting although the door forbids it", "blockers", blockers, "commandId", cmd.id)
 	}
 	op := a.newReboot(r, cmd)
-	if err := a.updateLocked(func(o *ledger.Operations) { o.Pending = append(o.Pending, op) }); err != nil {
-		return reply(503, "the reboot cannot be recorded, so it was not begun: "+err.Error())
+	sent := a.awaitAnswer(op.ID) // before the operations loop can see it
+	if err := a.updateChanging(func(o *ledger.Operations) { o.Pending = append(o.Pending, op) }); err != nil {
+		a.forgetAnswer(op.ID)
+		return reply(503, "the reboot cannot be recorded, so it was not begun; free or repair the device's disk: "+err.Error())
 	}
 	a.log.Info("reboot accepted", "operationId", op.ID, "commandId", op.CommandID, "delay", r.delay, "reason", r.reason)
 	ans := a.operationAnswer(op)
 	ans.payload["Response"] = "rebootDevice called successfully"
-	if !deferred {
-		ans.sent = a.awaitAnswerLocked(op.ID)
+	if deferred {
+		a.forgetAnswer(op.ID) // it has long been sent when the operation starts
+	} else {
+		ans.sent = sent
 	}
 	a.operationsChanged()
 	return ans
@@ -110,9 +115,9 @@ func (a *Agent) newReboot(r rebootRequest, cmd command) ledger.Operation {
 	return op
 }
 
-// joinLocked answers while a reboot is pending already: one that has started
+// joinChanging answers while a reboot is pending already: one that has started
 // is not to be joined, one that waits is; force makes it go now.
-func (a *Agent) joinLocked(op ledger.Operation, r rebootRequest) answer {
+func (a *Agent) joinChanging(op ledger.Operation, r rebootRequest) answer {
 	if op.Phase != ledger.PhaseScheduled {
 		return reply(409, "a reboot has started already").with("operationId", op.ID).with("state", "started")
 	}
@@ -123,7 +128,7 @@ func (a *Agent) joinLocked(op ledger.Operation, r rebootRequest) answer {
 		if now := a.trustedNow(); !now.IsZero() {
 			op.NotBefore = now.Add(r.delay)
 		}
-		if err := a.updateLocked(func(o *ledger.Operations) { setPending(o, op) }); err != nil {
+		if err := a.updateChanging(func(o *ledger.Operations) { setPending(o, op) }); err != nil {
 			return reply(503, "the reboot cannot be recorded, so nothing was changed: "+err.Error())
 		}
 		a.log.Warn("pending reboot promoted by force", "operationId", op.ID)
@@ -134,10 +139,8 @@ func (a *Agent) joinLocked(op ledger.Operation, r rebootRequest) answer {
 
 // rehearseReboot says what would happen.
 func (a *Agent) rehearseReboot(ctx context.Context, r rebootRequest) answer {
-	bounded, cancel := context.WithTimeout(ctx, askMachine)
-	defer cancel()
 	var blockers []string
-	if err := a.Machine.CanReboot(bounded); err != nil {
+	if err := a.askCanReboot(ctx); err != nil {
 		blockers = append(blockers, err.Error())
 	}
 	if !r.force {
@@ -165,14 +168,17 @@ func parseCancelOperation(a *Agent, p *params) action {
 	if id == "" && p.err == nil {
 		p.fail("operationId", "is missing; pendingOperations in the twin names it")
 	}
-	return func(context.Context, command) answer { return a.cancelOperation(id) }
+	return func(_ context.Context, cmd command) answer { return a.cancelOperation(id, cmd) }
 }
 
 // cancelOperation withdraws an operation that has not started. Cancelling it
 // again is no error: the operator gets what he wanted.
-func (a *Agent) cancelOperation(id string) answer {
-	a.mu.Lock()
-	defer a.mu.Unlock()
+func (a *Agent) cancelOperation(id string, cmd command) answer {
+	a.changing.Lock()
+	defer a.changing.Unlock()
+	if !cmd.begin() {
+		return notBegun()
+	}
 	for _, op := range a.ops.Pending {
 		if op.ID != id {
 			continue
@@ -180,7 +186,8 @@ func (a *Agent) cancelOperation(id string) answer {
 		if op.Phase != ledger.PhaseScheduled {
 			return reply(409, "the operation has started and cannot be cancelled").with("operationId", id)
 		}
-		if err := a.updateLocked(func(o *ledger.Operations) { end(o, op, ledger.Receipt{State: stateCancelled}) }); err != nil {
+		receipt := ledger.StoredReceipt{Receipt: ledger.Receipt{State: stateCancelled}}
+		if err := a.updateChanging(func(o *ledger.Operations) { end(o, op, receipt) }); err != nil {
 			return reply(503, "the cancellation cannot be recorded, so the operation stays: "+err.Error())
 		}
 		a.log.Info("operation cancelled", "operationId", id)
@@ -237,6 +244,8 @@ func (a *Agent) operationAnswer(op ledger.Operation) answer {
 	return ans
 }
 
+// pendingLocked gives the pending operation of a kind. The caller holds mu or
+// changing.
 func (a *Agent) pendingLocked(kind string) *ledger.Operation {
 	for _, op := range a.ops.Pending {
 		if op.Kind == kind {
@@ -246,11 +255,13 @@ func (a *Agent) pendingLocked(kind string) *ledger.Operation {
 	return nil
 }
 
-// awaitAnswerLocked gives the function that is told when the answer to the
+// awaitAnswer gives the function that is told when the answer to the
 // operation's request went out.
-func (a *Agent) awaitAnswerLocked(id string) func(error) {
+func (a *Agent) awaitAnswer(id string) func(error) {
 	out := make(chan struct{})
+	a.mu.Lock()
 	a.answers[id] = out
+	a.mu.Unlock()
 	return func(err error) {
 		if err != nil {
 			a.log.Warn("the answer to a reboot request did not reach the hub", "operationId", id, "error", err)
@@ -259,7 +270,13 @@ func (a *Agent) awaitAnswerLocked(id string) func(error) {
 	}
 }
 
-// operationsChanged makes a change known. It may be called with a.mu held.
+func (a *Agent) forgetAnswer(id string) {
+	a.mu.Lock()
+	delete(a.answers, id)
+	a.mu.Unlock()
+}
+
+// operationsChanged makes a change known. It may be called with changing held.
 func (a *Agent) operationsChanged() {
 	poke(a.wake)
 	go a.report()
@@ -274,14 +291,15 @@ func setPending(o *ledger.Operations, op ledger.Operation) {
 }
 
 // end takes an operation off the pending ones and adds its receipt.
-func end(o *ledger.Operations, op ledger.Operation, r ledger.Receipt) {
+func end(o *ledger.Operations, op ledger.Operation, r ledger.StoredReceipt) {
 	for i := range o.Pending {
 		if o.Pending[i].ID == op.ID {
 			o.Pending = append(o.Pending[:i], o.Pending[i+1:]...)
 			break
 		}
 	}
-	addReceipt(o, ledger.StoredReceipt{Receipt: fill(r, op)})
+	r.Receipt = fill(r.Receipt, op)
+	addReceipt(o, r)
 }
 
 // fill completes a receipt with what the operation knows.

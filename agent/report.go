@@ -12,8 +12,11 @@ func (a *Agent) report() {
 	a.reporting.Lock() // the last call wins at the hub, so it must be the newest state
 	defer a.reporting.Unlock()
 	a.mu.Lock()
-	want := a.reportedLocked()
+	ready, want := a.asked, a.reportedLocked()
 	a.mu.Unlock()
+	if !ready {
+		return // a report that would be corrected at once makes every start a change
+	}
 	// Outside the lock: the door has one of its own.
 	if door := a.doorDocument(); door != nil {
 		want["door"] = door
@@ -129,21 +132,22 @@ func undelivered(receipts []ledger.StoredReceipt) int {
 // Reported hears what the hub holds in the reported section. It is how a
 // receipt counts as delivered, and the next one gets its turn.
 func (a *Agent) Reported(held map[string]any) {
-	a.mu.Lock()
-	i := undelivered(a.ops.Receipts)
-	delivered := false
-	if i >= 0 {
-		shown, err := iothub.ToDocument(a.ops.Receipts[i].Receipt)
-		if err == nil && iothub.Equal(held["lastReboot"], shown) {
-			delivered = true
-			if err := a.updateLocked(func(o *ledger.Operations) { o.Receipts[i].Delivered = true }); err != nil {
-				a.log.Warn("cannot record that a receipt was delivered", "error", err)
-				a.ops.Receipts[i].Delivered = true
-			}
-		}
-	}
-	a.mu.Unlock()
-	if delivered {
+	if a.delivered(held) {
 		a.report()
 	}
+}
+
+func (a *Agent) delivered(held map[string]any) bool {
+	a.changing.Lock()
+	defer a.changing.Unlock()
+	i := undelivered(a.ops.Receipts)
+	if i < 0 {
+		return false
+	}
+	shown, err := iothub.ToDocument(a.ops.Receipts[i].Receipt)
+	if err != nil || !iothub.Equal(held["lastReboot"], shown) {
+		return false
+	}
+	a.keepChanging(func(o *ledger.Operations) { o.Receipts[i].Delivered = true })
+	return true
 }

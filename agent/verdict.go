@@ -41,9 +41,8 @@ func judge(o ledger.Operations, boot Boot, uptime time.Duration) (after ledger.O
 		return o, []string{"first start on this device"}
 	}
 	started := takeStarted(&o)
-	for i := range o.Pending { // scheduled ones survive somebody else's reboot
-		o.Pending[i].StartUptime = 0
-		o.Pending[i].Uptime = 0
+	for i := range o.Pending {
+		o.Pending[i] = carryOver(o.Pending[i], boot, uptime)
 	}
 	r := ledger.StoredReceipt{Receipt: ledger.Receipt{
 		State: stateCompleted, BootID: boot.ID, PreviousBootID: previous,
@@ -62,6 +61,18 @@ func judge(o ledger.Operations, boot Boot, uptime time.Duration) (after ledger.O
 		addReceipt(&o, r)
 	}
 	return o, append(notes, fmt.Sprintf("the machine rebooted: cause %s, orderly %t", r.Cause, *r.Orderly))
+}
+
+// carryOver takes a scheduled operation into another boot. Its time is the wall
+// clock's from now on. Where no wall clock knew its time, its delay begins
+// anew: later than asked for, but never earlier.
+func carryOver(op ledger.Operation, boot Boot, uptime time.Duration) ledger.Operation {
+	delay := max(op.StartUptime-op.Uptime, 0)
+	op.StartUptime, op.Uptime = 0, 0
+	if op.NotBefore.IsZero() {
+		op.BootID, op.Uptime, op.StartUptime = boot.ID, uptime, uptime+delay
+	}
+	return op
 }
 
 // whyBooted tells apart a reboot that was asked for, one that somebody else
@@ -136,10 +147,10 @@ func judgeSameBoot(o ledger.Operations, boot Boot, uptime time.Duration) (ledger
 			notes = append(notes, "taking up the reboot that the last run had accepted: "+op.ID)
 			continue
 		}
-		end(&o, op, ledger.Receipt{
+		end(&o, op, ledger.StoredReceipt{Receipt: ledger.Receipt{
 			State: stateFailed, PreviousBootID: boot.ID,
 			Error: "the agent was restarted before the machine was asked, and it was too late to go on",
-		})
+		}})
 		notes = append(notes, "giving up the reboot that the last run had accepted: "+op.ID)
 	}
 	return o, notes
@@ -152,41 +163,48 @@ func (a *Agent) settleClock() {
 	if now.IsZero() {
 		return
 	}
+	uptime := a.Machine.Uptime()
 	a.mu.Lock()
-	defer a.mu.Unlock()
-	settle := func(o *ledger.Operations) (changed bool) {
-		if o.Boot.RebootTime.IsZero() {
-			o.Boot.RebootTime = now.Add(-a.Machine.Uptime()).Truncate(time.Millisecond)
-			changed = true
-		}
-		for i := range o.Pending {
-			op := &o.Pending[i]
-			if op.ExpiresAt.IsZero() {
-				op.ExpiresAt, changed = now.Add(expiry), true
-			}
-			if op.NotBefore.IsZero() && op.BootID == o.Boot.ID {
-				op.NotBefore, changed = now.Add(op.StartUptime-a.Machine.Uptime()), true
-			}
-		}
-		for i := range o.Receipts {
-			r := &o.Receipts[i]
-			if r.BootID != o.Boot.ID || r.BootedAt != nil {
-				continue
-			}
-			r.BootedAt, r.Delivered, changed = ledger.At(o.Boot.RebootTime), false, true
-			if down := o.Boot.RebootTime.Sub(r.DownAt.Time); !r.DownAt.IsZero() && down > 0 {
-				seconds := down.Round(100 * time.Millisecond).Seconds()
-				r.DownSeconds = &seconds
-			}
-		}
-		return changed
+	if a.startedAt.IsZero() {
+		a.startedAt = now.Add(a.startedOn - uptime)
 	}
+	a.mu.Unlock()
+	a.changing.Lock()
+	defer a.changing.Unlock()
 	o := a.ops.Clone()
-	if !settle(&o) {
-		return
+	if settle(&o, now, uptime) {
+		a.keepChanging(func(to *ledger.Operations) { *to = o })
 	}
-	if err := ledger.SaveOperations(a.operationsFile(), o); err != nil {
-		a.log.Error("cannot record the time of this boot", "error", err)
+}
+
+// settle puts in the times that were not known.
+func settle(o *ledger.Operations, now time.Time, uptime time.Duration) (changed bool) {
+	if o.Boot.RebootTime.IsZero() {
+		o.Boot.RebootTime = now.Add(-uptime).Truncate(time.Millisecond)
+		changed = true
 	}
-	a.ops = o // on disk or not: within this run it must not move
+	for i := range o.Pending {
+		op := &o.Pending[i]
+		if op.Phase != ledger.PhaseScheduled {
+			continue // the times below do not concern it any more
+		}
+		if op.ExpiresAt.IsZero() {
+			op.ExpiresAt, changed = now.Add(expiry), true
+		}
+		if op.NotBefore.IsZero() && op.BootID == o.Boot.ID {
+			op.NotBefore, changed = now.Add(op.StartUptime-uptime), true
+		}
+	}
+	for i := range o.Receipts {
+		r := &o.Receipts[i]
+		if r.BootID != o.Boot.ID || r.BootedAt != nil {
+			continue
+		}
+		r.BootedAt, r.Delivered, changed = ledger.At(o.Boot.RebootTime), false, true
+		if down := o.Boot.RebootTime.Sub(r.DownAt.Time); !r.DownAt.IsZero() && down > 0 {
+			seconds := down.Round(100 * time.Millisecond).Seconds()
+			r.DownSeconds = &seconds
+		}
+	}
+	return changed
 }

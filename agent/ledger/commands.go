@@ -1,11 +1,12 @@
 package ledger
 
 import (
+	"cmp"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
-	"sync"
 	"time"
 )
 
@@ -18,7 +19,7 @@ const (
 	MinAge = 7 * 24 * time.Hour
 )
 
-// Refusals of Begin. ErrUnwritable wraps the disk's own error.
+// Refusals of Begin. ErrUnwritable comes with the disk's own error.
 var (
 	ErrConflict    = errors.New("the id was used for another command")
 	ErrFull        = errors.New("the memory for commands is full of younger ones")
@@ -46,46 +47,54 @@ type Answer struct {
 type Commands struct {
 	journal *journal
 	log     *slog.Logger
+	unknown error // why what was recorded before cannot be known; nil: it is known
 
-	mu     sync.Mutex // guards all below
+	turn   chan struct{} // holds one element while somebody uses what follows: a lock that can be given up
 	byID   map[string]*entry
 	order  []*entry // oldest first
+	behind bool     // the journal lacks an outcome that the memory has
+	closed bool
 	limit  int
 	minAge time.Duration
 }
 
 type entry struct {
 	Command
-	at      time.Time // when it was recorded, by a trusted clock; zero: not known
-	answer  *Answer   // nil: no outcome yet
-	pending chan struct{}
-	gone    bool // refused: the id may be used again
+	at      time.Time     // when it was recorded, by a trusted clock; zero: not known
+	answer  *Answer       // nil: no outcome yet
+	pending chan struct{} // closed at its outcome; nil: it is not being carried out
 }
 
-// OpenCommands reads the journal at path, or starts one.
-func OpenCommands(path string, log *slog.Logger) (*Commands, error) {
-	c := &Commands{log: log, byID: map[string]*entry{}, limit: MaxCommands, minAge: MinAge}
+// OpenCommands reads the journal at path, or starts one. It always gives a
+// memory to work with, because a sick disk must not keep a device from its
+// hub: where the journal cannot be read, every Begin is ErrUnwritable, as
+// nobody can tell a repeat from a new command; where it cannot be written,
+// Begin tries again each time.
+func OpenCommands(path string, log *slog.Logger) *Commands {
+	c := &Commands{log: log, byID: map[string]*entry{}, limit: MaxCommands, minAge: MinAge, turn: make(chan struct{}, 1)}
 	j, records, err := openJournal(path, log)
-	if err != nil {
-		return nil, err
-	}
 	c.journal = j
+	if err != nil {
+		c.unknown = err
+		log.Error("commands that carry an id are refused until the next start", "error", err)
+		return c
+	}
 	for _, r := range records {
 		c.replay(r)
 	}
-	if j.wasteful(len(c.order)) {
-		if err := j.rewrite(c.records()); err != nil {
-			log.Warn("cannot compact the command journal", "error", err)
-		}
-	}
-	return c, nil
+	c.compact()
+	return c
 }
+
+func (c *Commands) lock()   { c.turn <- struct{}{} }
+func (c *Commands) unlock() { <-c.turn }
 
 func (c *Commands) replay(r record) {
 	switch r.Type {
 	case recordBegin:
-		e := &entry{Command: Command{r.ID, r.Method, r.Hash, r.NotAfter.Time}, at: r.At.Time}
-		c.add(e)
+		// The outcome of an earlier one with this id may have missed the disk.
+		c.remove(c.byID[r.ID])
+		c.add(&entry{Command: Command{r.ID, r.Method, r.Hash, r.NotAfter.Time}, at: r.At.Time})
 	case recordEnd:
 		if e := c.byID[r.ID]; e != nil {
 			e.answer = r.Answer
@@ -93,6 +102,32 @@ func (c *Commands) replay(r record) {
 	case recordDrop:
 		c.remove(c.byID[r.ID])
 	}
+}
+
+// compact rewrites the journal when most of it says nothing any more.
+func (c *Commands) compact() {
+	if !c.journal.wasteful(len(c.order)) {
+		return
+	}
+	if err := c.journal.rewrite(c.records()); err != nil {
+		c.log.Warn("cannot compact the command journal", "error", err)
+	}
+}
+
+// catchUp brings the journal to what the memory holds, where the disk had
+// failed before.
+func (c *Commands) catchUp() error {
+	if c.closed || c.unknown != nil {
+		return fmt.Errorf("%w: %w", ErrUnwritable, cmp.Or(c.unknown, errNoJournal))
+	}
+	if !c.behind && c.journal.file != nil {
+		return nil
+	}
+	if err := c.journal.rewrite(c.records()); err != nil {
+		return fmt.Errorf("%w: %w", ErrUnwritable, err)
+	}
+	c.behind = false
+	return nil
 }
 
 func (c *Commands) add(e *entry) {
@@ -125,16 +160,26 @@ type Started struct {
 //   - a *Started: the command is new and on disk; carry it out, then call End
 //     or Drop on it;
 //   - an *Answer: it was carried out before, this was the answer;
-//   - an error: ErrConflict, ErrFull, ErrUnwritable, ErrInterrupted, or
-//     ErrInFlight together with a channel from Wait.
+//   - an error: ErrConflict, ErrFull, ErrUnwritable, ErrInterrupted, an
+//     *InFlightError, or that of ctx.
+//
+// ctx bounds only the wait for others that use the journal; a disk that hangs
+// holds Begin up for as long as it hangs.
 //
 // now is the wall clock, trusted says whether to believe it: with a clock that
 // is not trusted nothing is old enough to be forgotten.
-func (c *Commands) Begin(cmd Command, now time.Time, trusted bool) (*Started, *Answer, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+func (c *Commands) Begin(ctx context.Context, cmd Command, now time.Time, trusted bool) (*Started, *Answer, error) {
+	select {
+	case c.turn <- struct{}{}:
+		defer c.unlock()
+	case <-ctx.Done():
+		return nil, nil, ctx.Err()
+	}
 	if e := c.byID[cmd.ID]; e != nil {
 		return c.repeat(e, cmd)
+	}
+	if err := c.catchUp(); err != nil {
+		return nil, nil, err
 	}
 	if !trusted {
 		now = time.Time{}
@@ -177,8 +222,8 @@ func (c *Commands) makeRoom(now time.Time) error {
 		return ErrFull
 	}
 	for _, e := range c.order {
-		if e.at.IsZero() {
-			e.at = now // recorded without a clock: its time begins with the first trusted one
+		if e.at.IsZero() || e.at.After(now) {
+			e.at = now // recorded without a clock, or by one that was wrong: its time begins now
 		}
 		if e.pending == nil && now.Sub(e.at) >= c.minAge && !now.Before(e.NotAfter) {
 			if err := c.journal.append(record{Type: recordDrop, ID: e.ID}); err != nil {
@@ -205,9 +250,10 @@ func (s *Started) Drop() error {
 
 func (s *Started) finish(r record, a *Answer) error {
 	c := s.c
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	c.lock()
+	defer c.unlock()
 	err := c.journal.append(r)
+	c.behind = c.behind || err != nil
 	if a != nil {
 		s.e.answer = a
 	} else {
@@ -215,10 +261,8 @@ func (s *Started) finish(r record, a *Answer) error {
 	}
 	close(s.e.pending)
 	s.e.pending = nil
-	if c.journal.wasteful(len(c.order)) {
-		if err := c.journal.rewrite(c.records()); err != nil {
-			c.log.Warn("cannot compact the command journal", "error", err)
-		}
+	if !c.closed {
+		c.compact()
 	}
 	return err
 }
@@ -240,14 +284,18 @@ func (e *entry) begin() record {
 
 // Len is how many commands are remembered.
 func (c *Commands) Len() int {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	c.lock()
+	defer c.unlock()
 	return len(c.order)
 }
 
 // Close closes the journal. Commands begun before stay as they are on disk.
 func (c *Commands) Close() error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	c.lock()
+	defer c.unlock()
+	c.closed = true
+	if c.behind && c.journal.file != nil {
+		_ = c.journal.rewrite(c.records()) // a last try; it was logged when it failed first
+	}
 	return c.journal.close()
 }

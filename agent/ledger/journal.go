@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"log/slog"
 	"os"
@@ -48,45 +47,59 @@ func (s stamp) IsZero() bool { return s.Time.IsZero() }
 // maxLine bounds a line that is read back; an answer is a few hundred bytes.
 const maxLine = 1 << 20
 
+// journal is the file of records. Between its methods the file holds whole
+// lines up to size; what may stand behind that is cut off before the next one
+// is written.
 type journal struct {
 	path  string
-	file  *os.File
-	size  int64 // bytes that are known to be good
+	file  *os.File // nil: there is no file to append to, rewrite makes one
+	size  int64    // bytes that are known to be good
 	lines int
-	torn  bool // the end of the file may be half a line
+	torn  bool // something may stand behind size
+	tried int  // lines when the last rewrite failed: do not try again for each new one
 	sync  func(*os.File) error
 }
 
 // openJournal reads the journal at path, which may not exist yet. A half line
 // at its end is what a power cut leaves and is dropped; damage elsewhere keeps
 // the lines that can be read and sets the original aside.
+//
+// An error means that what was recorded before is not known, or must not be
+// overwritten. A disk on which nothing can be written is no error here: there
+// is no file then, and rewrite is to be tried again.
 func openJournal(path string, log *slog.Logger) (*journal, []record, error) {
 	j := &journal{path: path, sync: (*os.File).Sync}
 	text, err := os.ReadFile(path)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, nil, fmt.Errorf("read the command journal: %w", err)
+		return j, nil, fmt.Errorf("read the command journal: %w", err)
 	}
 	records, verdict := parseJournal(text)
 	switch verdict {
 	case journalNewer:
 		aside, err := atomicfile.SetAside(path, "newer-format")
 		if err != nil {
-			return nil, nil, err
+			return j, nil, fmt.Errorf("the command journal was written by a newer version: %w", err)
 		}
 		log.Warn("the command journal was written by a newer version and was set aside", "file", aside)
 		records = nil
 	case journalDamaged:
 		aside, err := atomicfile.SetAside(path, "damaged")
 		if err != nil {
-			return nil, nil, err
+			return j, nil, fmt.Errorf("the command journal is damaged: %w", err)
 		}
 		log.Warn("the command journal is damaged; what could be read was kept, the original was set aside", "file", aside, "kept", len(records))
 	case journalWhole:
 		if len(text) > 0 {
-			return j, records, j.reopen(int64(len(text)), len(records)+1)
+			if err := j.reopen(int64(len(text)), len(records)+1); err != nil {
+				log.Error("commands cannot be recorded", "error", err)
+			}
+			return j, records, nil
 		}
 	}
-	return j, records, j.rewrite(records)
+	if err := j.rewrite(records); err != nil {
+		log.Error("commands cannot be recorded", "error", err)
+	}
+	return j, records, nil
 }
 
 type verdict int
@@ -121,26 +134,36 @@ func parseJournal(text []byte) ([]record, verdict) {
 			}
 			continue
 		}
-		switch rec.Type {
-		case recordBegin, recordEnd, recordDrop:
-			out = append(out, rec)
-		default:
+		if !rec.valid() {
 			result = journalDamaged
+			continue
 		}
+		out = append(out, rec)
 	}
 }
 
+func (r record) valid() bool {
+	switch r.Type {
+	case recordBegin, recordDrop:
+		return r.ID != ""
+	case recordEnd:
+		return r.ID != "" && r.Answer != nil
+	}
+	return false
+}
+
+// reopen takes the file at path for the journal.
 func (j *journal) reopen(size int64, lines int) error {
 	f, err := os.OpenFile(j.path, os.O_WRONLY, 0o600)
+	_ = j.close() // whatever it was, it is not the file at path any more
 	if err != nil {
 		return fmt.Errorf("open the command journal: %w", err)
 	}
-	if j.file != nil {
-		_ = j.file.Close()
-	}
-	j.file, j.size, j.lines, j.torn = f, size, lines, false
+	j.file, j.size, j.lines, j.torn, j.tried = f, size, lines, false, 0
 	return nil
 }
+
+var errNoJournal = errors.New("the command journal is not open")
 
 // append writes one record and syncs it. After an error the record is not in
 // the journal: what of it reached the file is cut off again.
@@ -150,7 +173,7 @@ func (j *journal) append(r record) error {
 		return err
 	}
 	if j.file == nil {
-		return errors.New("the command journal is closed")
+		return errNoJournal
 	}
 	line = append(line, '\n')
 	if j.torn {
@@ -176,9 +199,11 @@ func (j *journal) append(r record) error {
 // A live command takes two lines.
 func (j *journal) wasteful(live int) bool {
 	const slack = 256 // lines: do not rewrite a short journal
-	return j.torn || j.lines > 4*live+slack
+	return j.lines > max(4*live, j.tried)+slack
 }
 
+// rewrite replaces the journal by one that holds just these records. If that
+// fails, the old file stays the journal, as long as it is the one at path.
 func (j *journal) rewrite(records []record) error {
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
@@ -189,9 +214,25 @@ func (j *journal) rewrite(records []record) error {
 	}
 	size := int64(b.Len())
 	if err := atomicfile.WriteFile(j.path, b.Bytes(), 0o600); err != nil {
+		j.tried = j.lines
+		if !j.isAtPath() {
+			_ = j.close()
+		}
 		return fmt.Errorf("rewrite the command journal: %w", err)
 	}
 	return j.reopen(size, len(records)+1)
+}
+
+// isAtPath tells whether the open file is the one at path. After a rewrite
+// whose last step failed it may be one that has no name any more, and what is
+// written there is lost with the process.
+func (j *journal) isAtPath() bool {
+	if j.file == nil {
+		return false
+	}
+	open, err1 := j.file.Stat()
+	named, err2 := os.Stat(j.path)
+	return err1 == nil && err2 == nil && os.SameFile(open, named)
 }
 
 func (j *journal) close() error {
@@ -200,8 +241,5 @@ func (j *journal) close() error {
 	}
 	err := j.file.Close()
 	j.file = nil
-	if errors.Is(err, io.EOF) {
-		err = nil
-	}
 	return err
 }

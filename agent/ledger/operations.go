@@ -90,6 +90,7 @@ type Mark struct {
 // copy, Save it, and use it when that succeeded.
 type Operations struct {
 	Format   int             `json:"format"`
+	Device   string          `json:"device,omitempty"` // whose operations these are; "": not known
 	Boot     Boot            `json:"boot"`
 	Pending  []Operation     `json:"pending,omitempty"`
 	Receipts []StoredReceipt `json:"receipts,omitempty"` // oldest first
@@ -104,31 +105,61 @@ func (o Operations) Clone() Operations {
 }
 
 // LoadOperations reads the file; without one the result is empty. A file that
-// is damaged or newer is set aside.
+// is damaged or newer is set aside. After an error the file must not be
+// written: what is in it is not known, or is somebody else's to read.
 func LoadOperations(path string, log *slog.Logger) (Operations, error) {
-	var o Operations
 	text, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return o, nil
+		return Operations{}, nil
 	}
 	if err != nil {
-		return o, fmt.Errorf("read the operations: %w", err)
+		return Operations{}, fmt.Errorf("read the operations: %w", err)
 	}
-	why := ""
-	if err := json.Unmarshal(text, &o); err != nil {
-		why = "damaged"
-	} else if o.Format > operationsFormat {
-		why = "newer-format"
-	}
+	o, why := decodeOperations(text)
 	if why == "" {
 		return o, nil
 	}
 	aside, err := atomicfile.SetAside(path, why)
 	if err != nil {
-		return Operations{}, err
+		return Operations{}, fmt.Errorf("the operations file cannot be used (%s): %w", why, err)
 	}
 	log.Warn("the operations file cannot be used and was set aside", "why", why, "file", aside)
 	return Operations{}, nil
+}
+
+// decodeOperations says why a file cannot be used; "" if it can.
+func decodeOperations(text []byte) (o Operations, why string) {
+	// First alone, because a newer format may differ in all the rest.
+	var header struct {
+		Format int `json:"format"`
+	}
+	if json.Unmarshal(text, &header) != nil || header.Format < 1 {
+		return Operations{}, "damaged"
+	}
+	if header.Format > operationsFormat {
+		return Operations{}, "newer-format"
+	}
+	if json.Unmarshal(text, &o) != nil || !o.valid() {
+		return Operations{}, "damaged"
+	}
+	return o, ""
+}
+
+// valid tells whether SaveOperations may have written it.
+func (o Operations) valid() bool {
+	seen := map[string]bool{}
+	for _, op := range o.Pending {
+		switch op.Phase {
+		case PhaseScheduled, PhaseAccepted, PhaseAnswered, PhaseAsked, PhaseGoingDown:
+		default:
+			return false
+		}
+		if op.ID == "" || op.Kind == "" || seen[op.ID] {
+			return false
+		}
+		seen[op.ID] = true
+	}
+	return o.Boot.ID != ""
 }
 
 // SaveOperations writes the file so that a power cut leaves the old or the

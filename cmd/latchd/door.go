@@ -68,10 +68,14 @@ func policy(p gpio.Policy) agent.DoorPolicy {
 // reachable and says what is wrong.
 type brokenDoor struct{ err error }
 
-func (d brokenDoor) LockDoor(*time.Duration) (agent.DoorStatus, error) { return d.Status(), d.err }
-func (d brokenDoor) UnlockDoor(*time.Duration, bool) (agent.DoorStatus, error) {
-	return d.Status(), d.err
+func (d brokenDoor) LockDoor(*time.Duration) (agent.DoorStatus, error) {
+	return d.Status(), &agent.UnavailableError{Err: d.err}
 }
+
+func (d brokenDoor) UnlockDoor(*time.Duration, bool) (agent.DoorStatus, error) {
+	return d.Status(), &agent.UnavailableError{Err: d.err}
+}
+
 func (d brokenDoor) Status() agent.DoorStatus {
 	return agent.DoorStatus{State: string(gpio.StateUnknown), Mode: string(gpio.ModeResting)}
 }

@@ -29,6 +29,7 @@ import (
 type rig struct {
 	*testing.T
 	dir     string // state/ and run/ below it
+	device  string // its name at the hub
 	door    doorConfig
 	machine *rigMachine
 	clock   *rigClock
@@ -77,14 +78,11 @@ func (r *rig) start() {
 		<-opened
 		a.DoorChanged()
 	})
-	a, err := agent.New(agent.Config{
-		Door: theDoor, Machine: r.machine, Clock: r.clock,
+	a = agent.New(agent.Config{
+		Door: theDoor, Machine: r.machine, Clock: r.clock, Device: r.device,
 		Boot: agent.Boot{ID: r.machine.id, Cause: r.machine.cause}, StateDir: cfg.State.Directory,
 		Version: "1.2.0", DoorPolicy: policy(policyOfFile), Log: log,
 	})
-	if err != nil {
-		r.Fatal(err)
-	}
 	r.agent, r.lock = a, lock
 	r.hub.agent = a
 	a.Connect(r.hub)
@@ -347,6 +345,8 @@ type rigMachine struct {
 	refusal   error         // Reboot
 	deaf      bool          // Reboot is accepted and nothing happens
 	slow      time.Duration // before it goes down
+	hangs     time.Duration // CanReboot takes so long, context or not
+	silent    bool          // Reboot goes down without an answer
 }
 
 func (m *rigMachine) boot(id string) {
@@ -354,16 +354,26 @@ func (m *rigMachine) boot(id string) {
 	m.stopping.Store(false)
 }
 
-func (m *rigMachine) Boot() firmware.Boot             { return firmware.Boot{ID: m.id, Cause: m.cause} }
-func (m *rigMachine) CanReboot(context.Context) error { return m.forbidden }
-func (m *rigMachine) Stopping(context.Context) bool   { return m.stopping.Load() }
-func (m *rigMachine) Uptime() time.Duration           { return time.Since(m.bootedAt) }
+func (m *rigMachine) Boot() firmware.Boot           { return firmware.Boot{ID: m.id, Cause: m.cause} }
+func (m *rigMachine) Stopping(context.Context) bool { return m.stopping.Load() }
+func (m *rigMachine) Uptime() time.Duration         { return time.Since(m.bootedAt) }
 func (m *rigMachine) Information(string) firmware.Information {
 	return firmware.Information{Manufacturer: "Raspberry Pi"}
 }
 
-func (m *rigMachine) Reboot(context.Context) error {
+func (m *rigMachine) CanReboot(context.Context) error {
+	time.Sleep(m.hangs)
+	return m.forbidden
+}
+
+func (m *rigMachine) Reboot(ctx context.Context) error {
 	m.asked.Add(1)
+	if m.silent {
+		m.stopping.Store(true)
+		m.onDown()
+		<-ctx.Done()
+		return ctx.Err()
+	}
 	if m.refusal != nil || m.deaf {
 		return m.refusal
 	}

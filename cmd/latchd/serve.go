@@ -89,23 +89,16 @@ func runAgent(ctx context.Context, cfg config, configErr error, simulate bool, m
 	var a *agent.Agent
 	lock, theDoor, local := openDoor(cfg, configErr, simulate, m, clock.wall, log, func() {
 		<-opened
-		if a != nil {
-			a.DoorChanged()
-		}
+		a.DoorChanged()
 	})
-	a, err := agent.New(agent.Config{
-		Door: theDoor, Machine: m, Clock: clock,
+	a = agent.New(agent.Config{
+		Door: theDoor, Machine: m, Clock: clock, Device: deviceID(cfg.Hub),
 		Boot:     agent.Boot{ID: boot.ID, Cause: boot.Cause},
 		StateDir: cfg.State.Directory,
 		Version:  version.Version, Simulated: simulate,
 		Information: information(m), DoorPolicy: policy(local),
 		RebootDelay: time.Duration(cfg.Reboot.Delay), Log: log,
 	})
-	if err != nil {
-		close(opened)
-		closeDoor(lock, log)
-		return err
-	}
 	client, err := newClient(cfg, a, log)
 	if err != nil {
 		log.Error("the hub cannot be reached with this configuration; the door works without it", "error", err)
@@ -246,6 +239,15 @@ func connectionString(h hubConfig) (iothub.ConnectionString, error) {
 		return iothub.ConnectionString{}, errors.New("no connection string: set hub.connection_string_file in the configuration")
 	}
 	return iothub.ParseDeviceConnectionString(text)
+}
+
+// deviceID is this device's name at its hub; "" if it cannot be told.
+func deviceID(h hubConfig) string {
+	connection, err := connectionString(h)
+	if err != nil {
+		return "" // newClient says why
+	}
+	return connection.DeviceID
 }
 
 func information(m machine) map[string]any {
