@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -40,6 +41,8 @@ func ParseDeviceConnectionString(text string) (ConnectionString, error) {
 		err = errors.New("DeviceId is missing")
 	case c.X509 && !c.SharedAccessKey.IsZero():
 		err = errors.New("x509=true and SharedAccessKey exclude each other")
+	case c.X509 && c.SharedAccessKeyName != "":
+		err = errors.New("x509=true and SharedAccessKeyName exclude each other")
 	case !c.X509 && c.SharedAccessKey.IsZero():
 		err = errors.New("SharedAccessKey is missing (or x509=true for a device with a certificate)")
 	default:
@@ -61,6 +64,8 @@ func ParseServiceConnectionString(text string) (ConnectionString, error) {
 	switch {
 	case c.DeviceID != "":
 		err = errors.New("DeviceId is present: this is a device's connection string, the service side needs one with SharedAccessKeyName (for Azure: az iot hub connection-string show)")
+	case c.X509:
+		err = errors.New("x509=true is for devices, the service side needs SharedAccessKeyName and SharedAccessKey")
 	case c.SharedAccessKeyName == "":
 		err = errors.New("SharedAccessKeyName is missing")
 	case c.SharedAccessKey.IsZero():
@@ -91,15 +96,18 @@ func parseConnectionString(text string) (ConnectionString, error) {
 		if !ok {
 			return c, fmt.Errorf("part %d has no '=' (parts are Name=Value, joined by ';')", i+1)
 		}
+		if err := checkName(name, i+1); err != nil {
+			return c, err
+		}
 		if seen[name] {
 			return c, fmt.Errorf("%s is given twice", name)
 		}
 		seen[name] = true
 		if value == "" {
-			return c, fmt.Errorf("%s is empty", printableName(name))
+			return c, fmt.Errorf("%s is empty", name)
 		}
 		if err := c.set(name, value); err != nil {
-			return c, err
+			return c, fmt.Errorf("%s: %w", name, err)
 		}
 	}
 	if c.HostName == "" {
@@ -131,47 +139,53 @@ func (c *ConnectionString) set(name, value string) (err error) {
 		err = errors.New("ready-made tokens are not supported, because they expire: give the SharedAccessKey")
 	case "Endpoint", "EntityPath":
 		err = errors.New("this is an Event Hubs connection string, not one of IoT Hub")
-	default:
-		return fmt.Errorf("unknown part %s", printableName(name))
 	}
-	if err != nil {
-		return fmt.Errorf("%s: %w", name, err)
-	}
-	return nil
+	return err
 }
 
-// printableName quotes the name of a part that is not one of ours. Half a
-// key pasted in the wrong place would be such a name, so only what can be a
-// name is shown.
-func printableName(name string) string {
-	const longestRealName = len("SharedAccessSignature")
-	if len(name) > longestRealName {
-		return "(too long to be a name)"
-	}
-	for _, r := range name {
-		if (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') {
-			return "(not a name)"
+// The names that can stand before an "=": those that we read, and those of
+// other connection strings, which get an error of their own.
+var (
+	partNames  = []string{"HostName", "DeviceId", "SharedAccessKey", "SharedAccessKeyName", "GatewayHostName", "x509"}
+	otherNames = []string{"ModuleId", "SharedAccessSignature", "Endpoint", "EntityPath"}
+)
+
+// checkName tells whether a part has a name we know. It never repeats a name
+// that it does not: half a key in the wrong place looks like one.
+func checkName(name string, number int) error {
+	for _, known := range slices.Concat(partNames, otherNames) {
+		if name == known {
+			return nil
+		}
+		if strings.EqualFold(name, known) {
+			return fmt.Errorf("part %d is spelled wrong: its name is %s, upper and lower case count", number, known)
 		}
 	}
-	return strconv.Quote(name)
+	return fmt.Errorf("part %d has an unknown name (known are %s)", number, strings.Join(partNames, ", "))
 }
 
 func checkHost(text string) error {
 	host, port := SplitHostPort(text)
-	if port != "" {
-		if n, err := strconv.Atoi(port); err != nil || n < 1 || n > 65535 {
-			return fmt.Errorf("the port %q is not a number from 1 to 65535", port)
-		}
-	}
-	if host == "" || len(host) > 253 {
+	switch n, err := strconv.ParseUint(port, 10, 16); {
+	case strings.Contains(text, "/"):
+		return errors.New("give the name alone, without https:// or a path")
+	case port != "" && (err != nil || n == 0), port == "" && strings.HasSuffix(text, ":") && net.ParseIP(text) == nil:
+		return errors.New("the port is not a number from 1 to 65535")
+	case net.ParseIP(host) != nil:
+		return nil
+	case strings.HasPrefix(text, "["):
+		return errors.New("only an IPv6 address can stand in brackets")
+	case host == "" || len(host) > 253:
 		return errors.New("the host name is empty or longer than 253 characters")
 	}
-	if net.ParseIP(host) != nil {
-		return nil
-	}
 	for _, r := range host {
-		if (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '-' && r != '.' && r != '_' {
-			return fmt.Errorf("%q cannot be part of a host name (give the name alone, without https:// or a path)", r)
+		if !isAlphanumeric(r) && !strings.ContainsRune("-._", r) {
+			return fmt.Errorf("%q cannot be part of a host name", r)
+		}
+	}
+	for label := range strings.SplitSeq(host, ".") {
+		if label == "" || len(label) > 63 || label[0] == '-' || label[len(label)-1] == '-' {
+			return errors.New("a label between the dots of the host name is empty, longer than 63 characters or has a dash at an end")
 		}
 	}
 	return nil
@@ -182,20 +196,26 @@ func checkPolicyName(name string) error {
 		return errors.New("the policy name is longer than 64 characters")
 	}
 	for _, r := range name {
-		if (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '-' && r != '.' && r != '_' {
+		if !isAlphanumeric(r) && !strings.ContainsRune("-._", r) {
 			return fmt.Errorf("%q cannot be part of a policy name", r)
 		}
 	}
 	return nil
 }
 
-// SplitHostPort splits "host", "host:port", "[v6]" and "[v6]:port"; the port
-// is "" where there is none. It does not check either part.
+// SplitHostPort splits "host", "host:port", "v6", "[v6]" and "[v6]:port"; the
+// port is "" where there is none. The host comes without brackets. Neither
+// part is checked.
 func SplitHostPort(text string) (host, port string) {
 	if h, p, err := net.SplitHostPort(text); err == nil {
 		return h, p
 	}
-	return strings.TrimSuffix(strings.TrimPrefix(text, "["), "]"), ""
+	if inner, ok := strings.CutPrefix(text, "["); ok {
+		if inner, ok = strings.CutSuffix(inner, "]"); ok {
+			return inner, ""
+		}
+	}
+	return text, ""
 }
 
 // DialAddress is the host and port to connect to: the gateway where there is
