@@ -21,7 +21,7 @@ type SAS struct {
 	Policy   string    // skn: the policy whose key signed; "" for a device's own key
 	Expiry   time.Time // se: whole seconds
 
-	raw       string // sr exactly as received; what the signature covers
+	raw       string // sr exactly as received; what the signature covers, with Expiry
 	signature []byte
 }
 
@@ -80,7 +80,8 @@ func ParseSAS(token string) (SAS, error) {
 		return SAS{}, errors.New("the token's sig (signature) is missing or malformed")
 	}
 	se, err := strconv.ParseInt(fields["se"], 10, 64)
-	if err != nil || se < 0 || se > maxUnixSeconds {
+	// One spelling only ("+5" and "05" are others), because it is signed.
+	if err != nil || se < 0 || se > maxUnixSeconds || strconv.FormatInt(se, 10) != fields["se"] {
 		return SAS{}, errors.New("the token's se (expiry) is missing or not a time in whole seconds")
 	}
 	s.Expiry = time.Unix(se, 0).UTC()
@@ -114,13 +115,15 @@ func (s SAS) Host() string {
 // Covers tells whether the token's scope includes path ("devices/d1",
 // "twins/d1/methods"; "" is the whole hub). Scopes are prefixes by segment:
 // "host/devices/d1" covers "devices/d1/files" but not "devices/d10"; "host"
-// covers all. The host is the caller's to compare. Old portal tokens end in
-// an "api-version=…" segment, which says nothing about the scope.
+// covers all. The host is the caller's to compare. Old portal tokens are for
+// "host/devices/d1/api-version=…"; that last segment says nothing about the
+// scope.
 func (s SAS) Covers(path string) bool {
 	_, scope, _ := strings.Cut(s.Resource, "/")
 	have := splitPath(scope)
-	if n := len(have); n > 0 && strings.HasPrefix(have[n-1], "api-version=") {
-		have = have[:n-1]
+	// Only there: "api-version=1" is also a fine device id.
+	if len(have) == 3 && have[0] == "devices" && strings.HasPrefix(have[2], "api-version=") {
+		have = have[:2]
 	}
 	want := splitPath(path)
 	if len(have) > len(want) {
