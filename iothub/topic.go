@@ -3,10 +3,12 @@ package iothub
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net/url"
-	"sort"
+	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 )
 
 // The filters a device subscribes to. No others exist (Learn, "MQTT support":
@@ -136,11 +138,11 @@ func parseQuery(t Topic, query string, needsID bool) (Topic, error) {
 		case "$rid":
 			t.RequestID = value
 		case "$version":
-			n, err := strconv.ParseInt(value, 10, 64)
+			n, err := strconv.ParseUint(value, 10, 63)
 			if err != nil {
-				return Topic{}, errors.New("the $version in the topic is not an integer")
+				return Topic{}, errors.New("the $version in the topic is not a version")
 			}
-			t.Version, t.HasVersion = n, true
+			t.Version, t.HasVersion = int64(n), true
 		}
 	}
 	if needsID && t.RequestID == "" {
@@ -173,13 +175,17 @@ func parseEvents(rest string) (Topic, error) {
 type Properties map[string]string
 
 // ParseProperties reads the bag at the end of a telemetry topic. A plus sign
-// is a plus sign; a space comes as %20.
+// is a plus sign; a space comes as %20. Of two properties with one name the
+// last counts. Text that is not UTF-8 is refused, as in [DecodeJSON].
 func ParseProperties(bag string) (Properties, error) {
 	p := Properties{}
 	if bag == "" {
 		return p, nil
 	}
 	for _, part := range strings.Split(bag, "&") {
+		if part == "" { // a separator too many harms nobody
+			continue
+		}
 		name, value, _ := strings.Cut(part, "=")
 		n, err1 := url.PathUnescape(name)
 		v, err2 := url.PathUnescape(value)
@@ -189,6 +195,9 @@ func ParseProperties(bag string) (Properties, error) {
 		if n == "" {
 			return nil, errors.New("the property bag has a property without a name")
 		}
+		if !utf8.ValidString(n) || !utf8.ValidString(v) {
+			return nil, errors.New("the property bag is not valid UTF-8")
+		}
 		p[n] = v
 	}
 	return p, nil
@@ -196,13 +205,8 @@ func ParseProperties(bag string) (Properties, error) {
 
 // Encode writes the bag, sorted by name so that it is always the same.
 func (p Properties) Encode() string {
-	names := make([]string, 0, len(p))
-	for name := range p {
-		names = append(names, name)
-	}
-	sort.Strings(names)
 	var b strings.Builder
-	for i, name := range names {
+	for i, name := range slices.Sorted(maps.Keys(p)) {
 		if i > 0 {
 			b.WriteByte('&')
 		}
