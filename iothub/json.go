@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"reflect"
 	"strconv"
+	"unicode/utf16"
 	"unicode/utf8"
 )
 
@@ -18,6 +20,16 @@ func DecodeJSON(text []byte) (any, error) {
 	if !utf8.Valid(text) {
 		return nil, errors.New("not valid UTF-8")
 	}
+	v, err := decode(text)
+	if err == nil && hasLoneSurrogate(text) {
+		return nil, errors.New(`not valid Unicode: half of a surrogate pair in a \u escape`)
+	}
+	return v, err
+}
+
+// decode reads one JSON value as encoding/json does, which puts U+FFFD where
+// there is no character.
+func decode(text []byte) (any, error) {
 	d := json.NewDecoder(bytes.NewReader(text))
 	d.UseNumber()
 	var v any
@@ -31,6 +43,36 @@ func DecodeJSON(text []byte) (any, error) {
 		return nil, errors.New("not valid JSON: something follows the value")
 	}
 	return v, nil
+}
+
+// hasLoneSurrogate tells whether JSON text, known to be valid, escapes half of
+// a surrogate pair.
+func hasLoneSurrogate(text []byte) bool {
+	for {
+		i := bytes.IndexByte(text, '\\')
+		if i < 0 {
+			return false
+		}
+		r, size := escaped(text[i:])
+		text = text[i+size:]
+		if utf16.IsSurrogate(r) {
+			low, size := escaped(text)
+			if utf16.DecodeRune(r, low) == utf8.RuneError {
+				return true
+			}
+			text = text[size:]
+		}
+	}
+}
+
+// escaped gives the number of the \u escape that text begins with, and how
+// long it is; 0 and the length of any other escape where there is none.
+func escaped(text []byte) (r rune, size int) {
+	if len(text) < 6 || text[0] != '\\' || text[1] != 'u' {
+		return 0, 2
+	}
+	n, _ := strconv.ParseUint(string(text[2:6]), 16, 16)
+	return rune(n), 6
 }
 
 // DecodeObject is DecodeJSON for a text that must be an object.
@@ -105,7 +147,7 @@ func Equal(a, b any) bool {
 		b, ok := b.(json.Number)
 		return ok && equalNumbers(a, b)
 	}
-	return a == b
+	return reflect.DeepEqual(a, b) // never panics, whatever Go value a caller slips in
 }
 
 // equalNumbers compares two integers by their digits and anything else as
@@ -114,13 +156,15 @@ func equalNumbers(a, b json.Number) bool {
 	if a == b {
 		return true
 	}
-	if isInteger(a) && isInteger(b) {
-		return false // JSON has one spelling for an integer, but for "-0"
+	if isInteger(a) && isInteger(b) { // JSON has one spelling for an integer, but for zero
+		return isZero(a) && isZero(b)
 	}
 	x, err1 := strconv.ParseFloat(string(a), 64)
 	y, err2 := strconv.ParseFloat(string(b), 64)
 	return err1 == nil && err2 == nil && x == y
 }
+
+func isZero(n json.Number) bool { return n == "0" || n == "-0" }
 
 func isInteger(n json.Number) bool {
 	for i, r := range string(n) {
