@@ -88,12 +88,16 @@ func (c Code) String() string {
 // HTTPStatus is the status that carries the code.
 func (c Code) HTTPStatus() int { return int(c) / 1000 }
 
-// codeNamed finds a code by name; 0 if there is none.
+// codeNamed reads what String writes; 0 if it is neither a name we know nor a
+// code's digits.
 func codeNamed(name string) Code {
 	for c, n := range codeNames {
 		if n == name {
 			return c
 		}
+	}
+	if n, err := strconv.ParseUint(name, 10, 0); err == nil && len(name) == 6 {
+		return Code(n)
 	}
 	return 0
 }
@@ -131,10 +135,11 @@ func (e *Error) Error() string {
 	return name + ": " + e.Message
 }
 
-// Is makes errors.Is(err, &Error{Code: c}) ask for the code alone.
+// Is makes errors.Is(err, &Error{Code: c}) ask for the code alone. A target
+// without a code matches nothing but itself.
 func (e *Error) Is(target error) bool {
 	t, ok := target.(*Error)
-	return ok && t.Code == e.Code && t.Message == ""
+	return ok && t.Code == e.Code && t.Code != 0 && t.Message == ""
 }
 
 type wireError struct {
@@ -143,11 +148,11 @@ type wireError struct {
 }
 
 type innerError struct {
-	ErrorCode    int            `json:"errorCode"`
-	TrackingID   string         `json:"trackingId"`
-	Message      string         `json:"message"`
-	Info         map[string]any `json:"info,omitempty"`
-	TimestampUTC string         `json:"timestampUtc"`
+	ErrorCode    int    `json:"errorCode"`
+	TrackingID   string `json:"trackingId"`
+	Message      string `json:"message"`
+	Info         any    `json:"info,omitempty"` // nil, or a map: an empty one is written
+	TimestampUTC string `json:"timestampUtc"`
 }
 
 // Body writes the error as the registry, twins, queries and jobs do:
@@ -173,11 +178,19 @@ func (e *Error) MethodBody(at time.Time) []byte {
 func (e *Error) TwinBody(at time.Time) []byte { return mustMarshal(e.inner(at)) }
 
 func (e *Error) inner(at time.Time) innerError {
-	return innerError{int(e.Code), e.tracking(at), e.Message, e.Info, FormatTwinTime(at)}
+	inner := innerError{ErrorCode: int(e.Code), TrackingID: e.tracking(at), Message: e.Message, TimestampUTC: FormatTwinTime(at)}
+	if e.Info != nil {
+		inner.Info = e.Info
+	}
+	return inner
 }
 
 func (e *Error) tracking(at time.Time) string {
-	return e.TrackingID + "-TimeStamp:" + at.UTC().Format("01/02/2006 15:04:05")
+	const stamp = "-TimeStamp:"
+	if strings.Contains(e.TrackingID, stamp) { // an error that another hub sent
+		return e.TrackingID
+	}
+	return e.TrackingID + stamp + at.UTC().Format("01/02/2006 15:04:05")
 }
 
 func mustMarshal(v any) []byte {
@@ -192,37 +205,54 @@ func mustMarshal(v any) []byte {
 const ErrorHeader = "iothub-errorcode"
 
 // DecodeError reads a failed response: its HTTP status, its iothub-errorcode
-// header ("" if none) and its body in either shape, or none of them. It
-// always gives an Error; how much it knows depends on the answer.
+// header ("" if none) and its body in any of the shapes above, or none of
+// them. It always gives an Error; how much it knows depends on the answer.
 func DecodeError(status int, header string, body []byte) *Error {
 	e := &Error{HTTPStatus: status, Code: codeNamed(header)}
-	// The bare shape first: to encoding/json "message" is also a Message.
-	var inner innerError
-	if json.Unmarshal(body, &inner) == nil && inner.ErrorCode != 0 {
-		e.fill(inner)
+	m := members(body)
+	message, _ := m["message"].(string)
+	if e.fill(m) || e.fill(members([]byte(message))) {
 		return e
 	}
-	var w wireError
-	if json.Unmarshal(body, &w) != nil || w.Message == "" {
+	e.Message = message
+	tracking, _ := m["exceptionmessage"].(string)
+	e.TrackingID = strings.TrimPrefix(tracking, "Tracking ID:")
+	rest, ok := strings.CutPrefix(message, "ErrorCode:")
+	if !ok {
 		return e
 	}
-	inner = innerError{}
-	if json.Unmarshal([]byte(w.Message), &inner) == nil && inner.ErrorCode != 0 {
-		e.fill(inner)
-		return e
-	}
-	e.Message = w.Message
-	e.TrackingID = strings.TrimPrefix(w.ExceptionMessage, "Tracking ID:")
-	if rest, ok := strings.CutPrefix(w.Message, "ErrorCode:"); ok {
-		name, text, _ := strings.Cut(rest, ";")
-		e.Message = text
-		if c := codeNamed(name); c != 0 {
-			e.Code = c
-		}
+	name, text, _ := strings.Cut(rest, ";")
+	if c := codeNamed(name); c != 0 {
+		e.Code, e.Message = c, text
+	} else { // a name we do not know still tells something
+		e.Message = name + ": " + text
 	}
 	return e
 }
 
-func (e *Error) fill(inner innerError) {
-	e.Code, e.Message, e.TrackingID, e.Info = Code(inner.ErrorCode), inner.Message, inner.TrackingID, inner.Info
+// members reads a JSON object, the names of its members in lower case: hubs
+// and gateways do not agree on them. It is nil for anything else.
+func members(text []byte) map[string]any {
+	v, _ := decode(text)
+	object, _ := v.(map[string]any)
+	m := make(map[string]any, len(object))
+	for name, value := range object {
+		m[strings.ToLower(name)] = value
+	}
+	return m
+}
+
+// fill takes an error over from the members of the bare shape; false if they
+// are of another.
+func (e *Error) fill(m map[string]any) bool {
+	number, _ := m["errorcode"].(json.Number)
+	code, err := strconv.Atoi(string(number))
+	if err != nil || code <= 0 {
+		return false
+	}
+	e.Code = Code(code)
+	e.Message, _ = m["message"].(string)
+	e.TrackingID, _ = m["trackingid"].(string)
+	e.Info, _ = m["info"].(map[string]any)
+	return true
 }
