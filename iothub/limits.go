@@ -2,7 +2,10 @@ package iothub
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode"
@@ -14,7 +17,7 @@ const (
 	MaxReported    = 32 << 10 // bytes, counted by Size
 	MaxDesired     = 32 << 10
 	MaxTags        = 8 << 10
-	MaxTwinDepth   = 10      // objects within one another below the section
+	MaxTwinDepth   = 10      // objects and arrays within one another below the section
 	MaxTwinKey     = 1 << 10 // bytes of UTF-8
 	MaxTwinString  = 4 << 10 // bytes of UTF-8
 	MinTwinInteger = -4503599627370496
@@ -22,112 +25,99 @@ const (
 )
 
 // CheckPatch tells what in a patch for tags, desired or reported a hub would
-// refuse: the path and the rule. Sizes are checked on the merged section, by
-// [CheckSize].
-func CheckPatch(patch map[string]any) error { return checkObject(patch, "", 0) }
-
-func checkObject(m map[string]any, path string, depth int) error {
-	if depth > MaxTwinDepth {
-		return fmt.Errorf("%s: nested deeper than %d objects", path, MaxTwinDepth)
+// refuse: the path and the rule. Of several faults it names the first in the
+// order of the keys. Sizes are checked on the merged section, by [CheckSize].
+func CheckPatch(patch map[string]any) error {
+	if f := checkObject(patch, 0, false); f != nil {
+		return errors.New(f.path + ": " + f.rule)
 	}
-	for k, v := range m {
-		at := k
-		if path != "" {
-			at = path + "." + k
+	return nil
+}
+
+func checkObject(m map[string]any, depth int, inArray bool) *fault {
+	if depth > MaxTwinDepth {
+		return tooDeep
+	}
+	keys := slices.AppendSeq(make([]string, 0, len(m)), maps.Keys(m))
+	slices.Sort(keys)
+	for _, k := range keys {
+		v := m[k]
+		f := checkKey(k)
+		switch {
+		case f != nil:
+		case v == nil && inArray:
+			f = faultf("an object in an array must not hold null")
+		default:
+			f = checkValue(v, depth, inArray)
 		}
-		if err := checkKey(k); err != nil {
-			return fmt.Errorf("%s: %w", shorten(at), err)
-		}
-		if err := checkValue(v, shorten(at), depth); err != nil {
-			return err
+		if f != nil {
+			return f.inMember(k)
 		}
 	}
 	return nil
 }
 
-func checkValue(v any, path string, depth int) error {
+// checkArray counts an array as a level of its own, as a hub does.
+func checkArray(list []any, depth int) *fault {
+	if depth > MaxTwinDepth {
+		return tooDeep
+	}
+	for i, v := range list {
+		f := checkValue(v, depth, true)
+		if v == nil {
+			f = faultf("an array must not hold null")
+		}
+		if f != nil {
+			return f.inElement(i)
+		}
+	}
+	return nil
+}
+
+func checkValue(v any, depth int, inArray bool) *fault {
 	switch v := v.(type) {
 	case map[string]any:
-		return checkObject(v, path, depth+1)
+		return checkObject(v, depth+1, inArray)
 	case []any:
-		for i, e := range v {
-			if e == nil {
-				return fmt.Errorf("%s[%d]: an array must not hold null", path, i)
-			}
-			if hasNull(e) {
-				return fmt.Errorf("%s[%d]: an object in an array must not hold null", path, i)
-			}
-			if err := checkValue(e, fmt.Sprintf("%s[%d]", path, i), depth+1); err != nil {
-				return err
-			}
-		}
-		if depth+1 > MaxTwinDepth {
-			return fmt.Errorf("%s: nested deeper than %d", path, MaxTwinDepth)
-		}
+		return checkArray(v, depth+1)
 	case string:
 		if len(v) > MaxTwinString {
-			return fmt.Errorf("%s: the string has %d bytes; at most %d are allowed", path, len(v), MaxTwinString)
+			return faultf("the string has %d bytes; at most %d are allowed", len(v), MaxTwinString)
 		}
 	case json.Number:
-		return checkNumber(v, path)
+		return checkNumber(v)
 	}
 	return nil
 }
 
-func checkNumber(n json.Number, path string) error {
+var tooDeep = faultf("nested deeper than %d objects", MaxTwinDepth)
+
+func checkNumber(n json.Number) *fault {
 	if isInteger(n) {
 		if i, err := strconv.ParseInt(string(n), 10, 64); err != nil || i < MinTwinInteger || i > MaxTwinInteger {
-			return fmt.Errorf("%s: the integer is outside %d … %d", path, int64(MinTwinInteger), int64(MaxTwinInteger))
+			return faultf("the integer is outside %d … %d", int64(MinTwinInteger), int64(MaxTwinInteger))
 		}
 		return nil
 	}
 	if _, err := strconv.ParseFloat(string(n), 64); err != nil {
-		return fmt.Errorf("%s: the number does not fit a double", path)
+		return faultf("the number does not fit a double")
 	}
 	return nil
 }
 
-func checkKey(k string) error {
+func checkKey(k string) *fault {
 	switch {
 	case k == "":
-		return fmt.Errorf("the key is empty")
+		return faultf("a key must not be empty")
 	case len(k) > MaxTwinKey:
-		return fmt.Errorf("the key has %d bytes; at most %d are allowed", len(k), MaxTwinKey)
+		return faultf("the key has %d bytes; at most %d are allowed", len(k), MaxTwinKey)
 	}
 	for _, r := range k {
 		if strings.ContainsRune(".$#", r) || unicode.IsSpace(r) || unicode.IsControl(r) {
-			return fmt.Errorf("a key must not contain %q", r)
+			return faultf("a key must not contain %q", r)
 		}
 	}
 	return nil
-}
-
-func hasNull(v any) bool {
-	switch v := v.(type) {
-	case nil:
-		return true
-	case map[string]any:
-		for _, e := range v {
-			if hasNull(e) {
-				return true
-			}
-		}
-	case []any:
-		for _, e := range v {
-			if hasNull(e) {
-				return true
-			}
-		}
-	}
-	return false
-}
-
-func shorten(path string) string {
-	const longest = 200
-	if len(path) > longest {
-		return strings.ToValidUTF8(path[:longest], "") + "…"
-	}
-	return path
 }
 
 // CheckSize tells whether a merged section is over its limit in bytes.
@@ -139,7 +129,8 @@ func CheckSize(section map[string]any, limit int) error {
 }
 
 // Size counts a document the hub's way: keys and strings by their UTF-8 bytes
-// without control characters, numbers 8, booleans 4, structure nothing.
+// without control characters, numbers 8, booleans 4, null and structure
+// nothing.
 func Size(v any) int {
 	switch v := v.(type) {
 	case map[string]any:

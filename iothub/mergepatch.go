@@ -1,14 +1,14 @@
 package iothub
 
+import "maps"
+
 // Merge applies a JSON merge patch (RFC 7396) and gives the result; target
 // and patch stay as they are, though the result may share subtrees with both,
 // so neither may be written to afterwards. A null removes the key, objects
 // merge, anything else replaces, arrays too.
 func Merge(target, patch map[string]any) map[string]any {
 	out := make(map[string]any, len(target)+len(patch))
-	for k, v := range target {
-		out[k] = v
-	}
+	maps.Copy(out, target)
 	for k, v := range patch {
 		switch v := v.(type) {
 		case nil:
@@ -25,35 +25,43 @@ func Merge(target, patch map[string]any) map[string]any {
 
 // Diff gives the smallest merge patch that turns one document into the other:
 // Merge(from, Diff(from, to)) means the same as to. It is empty when nothing
-// differs. A null anywhere in to cannot be said by a merge patch and is taken
-// as absent.
+// differs, and may share subtrees with to. A merge patch cannot say that a
+// member is null, so a null in to (outside arrays) is taken as absent.
 func Diff(from, to map[string]any) map[string]any {
-	patch := map[string]any{}
+	if patch := diff(from, to); patch != nil {
+		return patch
+	}
+	return map[string]any{}
+}
+
+// diff is Diff, but nil where nothing differs: most objects are as they were.
+func diff(from, to map[string]any) (patch map[string]any) {
+	put := func(k string, v any) {
+		if patch == nil {
+			patch = map[string]any{}
+		}
+		patch[k] = v
+	}
 	for k := range from {
 		if to[k] == nil {
-			patch[k] = nil
+			put(k, nil)
 		}
 	}
 	for k, v := range to {
-		if v == nil {
-			continue
-		}
 		old, had := from[k]
-		if had && Equal(old, v) {
-			continue
-		}
-		newMap, isMap := v.(map[string]any)
-		oldMap, wasMap := old.(map[string]any)
-		if isMap && wasMap {
-			if sub := Diff(oldMap, newMap); len(sub) > 0 {
-				patch[k] = sub
+		switch v := v.(type) {
+		case nil:
+		case map[string]any:
+			if old, ok := old.(map[string]any); !ok {
+				put(k, Merge(nil, v)) // nulls within would be instructions
+			} else if sub := diff(old, v); sub != nil {
+				put(k, sub)
 			}
-			continue
+		default:
+			if !had || !Equal(old, v) {
+				put(k, v)
+			}
 		}
-		if isMap { // nulls within would survive as patch instructions
-			v = Merge(nil, newMap)
-		}
-		patch[k] = v
 	}
 	return patch
 }

@@ -1,6 +1,11 @@
 package iothub
 
-import "time"
+import (
+	"encoding/json"
+	"maps"
+	"strconv"
+	"time"
+)
 
 // Metadata mirrors the property tree of a twin section: each node says when
 // it was last written and, in desired, by which version. Arrays are leaves.
@@ -20,40 +25,32 @@ func FormatTwinTime(t time.Time) string {
 
 // UpdateMetadata gives the metadata after a merge patch at the given time. A
 // version above 0 is stamped on each touched node (desired); 0 stamps none
-// (reported). The argument is not written to.
+// (reported). The argument is not written to, though the result may share
+// subtrees with it. The patch has passed [CheckPatch], so no name in it can be
+// mistaken for a stamp.
 func UpdateMetadata(old Metadata, patch map[string]any, at time.Time, version int64) Metadata {
-	return updateNode(old, patch, stamp{FormatTwinTime(at), version})
-}
-
-type stamp struct {
-	at      string
-	version int64
-}
-
-func (s stamp) on(node map[string]any) {
-	node[metaUpdated] = s.at
-	if s.version > 0 {
-		node[metaVersion] = s.version
+	stamp := map[string]any{metaUpdated: FormatTwinTime(at)}
+	if version > 0 {
+		stamp[metaVersion] = json.Number(strconv.FormatInt(version, 10))
 	}
+	return updateNode(old, patch, stamp)
 }
 
-func updateNode(old map[string]any, patch map[string]any, s stamp) map[string]any {
-	node := make(map[string]any, len(old)+len(patch))
-	for k, v := range old {
-		node[k] = v
-	}
-	s.on(node)
+// updateNode puts the stamp on a node and on what the patch names below it. A
+// leaf is the stamp itself, one map for all.
+func updateNode(old, patch, stamp map[string]any) map[string]any {
+	node := make(map[string]any, len(old)+len(patch)+len(stamp))
+	maps.Copy(node, old)
+	maps.Copy(node, stamp)
 	for k, v := range patch {
 		switch v := v.(type) {
 		case nil:
 			delete(node, k)
 		case map[string]any:
 			sub, _ := node[k].(map[string]any)
-			node[k] = updateNode(sub, v, s)
+			node[k] = updateNode(sub, v, stamp)
 		default:
-			leaf := map[string]any{}
-			s.on(leaf)
-			node[k] = leaf
+			node[k] = stamp
 		}
 	}
 	return node
