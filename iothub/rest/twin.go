@@ -29,7 +29,9 @@ type Properties struct {
 }
 
 // TwinPatch is the body of PATCH and PUT /twins/{id}. A section that is
-// absent (nil pointer) is left alone; null in the body is an empty section.
+// absent (nil pointer) is left alone; null in the body, which a pointer to a
+// nil map writes, empties the section. It is for writing: reading into it
+// cannot tell null from absent.
 type TwinPatch struct {
 	Tags       *map[string]any  `json:"tags,omitempty"`
 	Properties *PatchProperties `json:"properties,omitempty"`
