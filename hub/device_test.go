@@ -45,15 +45,16 @@ func (r *rig) connectWith(c device.Config, answer answerFunc) *testDevice {
 	c.RootCAs = r.roots
 	c.Log = slog.New(slog.NewTextHandler(io.Discard, nil))
 	c.Handler = device.Handler{
-		Method: func(ctx context.Context, req iothub.MethodRequest) iothub.MethodResponse {
+		Method: func(ctx context.Context, req iothub.MethodRequest, respond func(iothub.MethodResponse)) {
 			d.mu.Lock()
 			d.methods = append(d.methods, req)
 			d.mu.Unlock()
 			if answer != nil {
-				return answer(ctx, req)
+				go func() { respond(answer(ctx, req)) }()
+				return
 			}
 			body, _ := json.Marshal(map[string]any{"method": req.Name, "payload": json.RawMessage(req.Payload)})
-			return iothub.MethodResponse{Status: 200, Payload: body}
+			respond(iothub.MethodResponse{Status: 200, Payload: body})
 		},
 		Desired: func(s iothub.Section) {
 			d.mu.Lock()

@@ -34,15 +34,22 @@ func appendEvent(ctx context.Context, tx *sql.Tx, e rest.Event) (seq int64, err 
 	if err != nil {
 		return 0, fmt.Errorf("write event: %w", err)
 	}
-	if seq%pruneEvery != 0 {
-		return seq, nil
+	if seq%pruneEvery == 0 {
+		err = pruneEvents(ctx, tx, maxEvents, maxEventBytes)
 	}
-	_, err = tx.ExecContext(ctx, `DELETE FROM events WHERE seq <= ? - ?
-		OR total <= (SELECT total FROM events ORDER BY seq DESC LIMIT 1) - ?`, seq, maxEvents, maxEventBytes)
+	return seq, err
+}
+
+// pruneEvents takes out the oldest events until the rest is within both bounds.
+// The newest stays whatever its size.
+func pruneEvents(ctx context.Context, tx *sql.Tx, count, bytes int64) error {
+	_, err := tx.ExecContext(ctx, `WITH last AS (SELECT seq, total FROM events ORDER BY seq DESC LIMIT 1)
+		DELETE FROM events WHERE seq < (SELECT seq FROM last)
+			AND (seq <= (SELECT seq FROM last) - ?1 OR total <= (SELECT total FROM last) - ?2)`, count, bytes)
 	if err != nil {
-		return 0, fmt.Errorf("remove the oldest events: %w", err)
+		return fmt.Errorf("remove the oldest events: %w", err)
 	}
-	return seq, nil
+	return nil
 }
 
 // lastEvent is the number of the newest event ever; 0 before the first.

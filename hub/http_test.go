@@ -59,8 +59,15 @@ func TestLargeBodies(t *testing.T) {
 	r.addDevice("d")
 	ten := strings.Repeat(" ", 10<<20)
 	for _, row := range []struct{ method, path string }{
-		{"PUT", "/devices/d"}, {"POST", "/devices"}, {"PATCH", "/twins/d"}, {"PUT", "/twins/d"}, {"POST", "/twins/d/methods"},
-		{"POST", "/devices/query"}, {"PUT", "/jobs/v2/j"}, {"GET", "/devices/d"}, {"POST", "/jobs/v2/j/cancel"},
+		{"PUT", "/devices/d"},
+		{"POST", "/devices"},
+		{"PATCH", "/twins/d"},
+		{"PUT", "/twins/d"},
+		{"POST", "/twins/d/methods"},
+		{"POST", "/devices/query"},
+		{"PUT", "/jobs/v2/j"},
+		{"GET", "/devices/d"},
+		{"POST", "/jobs/v2/j/cancel"},
 	} {
 		req, err := http.NewRequest(row.method, "https://"+r.https+row.path, io.MultiReader(strings.NewReader(ten))) // chunked
 		if err != nil {

@@ -17,8 +17,10 @@ func TestMethodPayloads(t *testing.T) {
 	})
 	for _, row := range []struct{ name, body, payload string }{
 		{"a string that holds JSON", `{"methodName":"m","payload":"{\"lockTime\":\"10m\"}"}`, `"{\"lockTime\":\"10m\"}"`},
-		{"an object", `{"methodName":"m","payload":{"lockTime":"10m","n":[1,2.50,null,true,"\u00e9<&>"]},"responseTimeoutInSeconds":10,"connectTimeoutInSeconds":5}`,
-			`{"lockTime":"10m","n":[1,2.50,null,true,"\u00e9<&>"]}`},
+		{
+			"an object", `{"methodName":"m","payload":{"lockTime":"10m","n":[1,2.50,null,true,"\u00e9<&>"]},"responseTimeoutInSeconds":10,"connectTimeoutInSeconds":5}`,
+			`{"lockTime":"10m","n":[1,2.50,null,true,"\u00e9<&>"]}`,
+		},
 		{"an empty string", `{"methodName":"m","payload":""}`, `""`},
 		{"null", `{"methodName":"m","payload":null}`, `null`},
 		{"none", `{"methodName":"m"}`, `null`},

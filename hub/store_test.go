@@ -35,39 +35,47 @@ func appendMany(t *testing.T, s *store, n, size int) {
 
 func TestEventsAreBounded(t *testing.T) {
 	s := testStore(t)
-	count := func() (n int, bytes int64) {
+	ctx := context.Background()
+	kept := func(count, bytes int64) (first, last int64) {
 		t.Helper()
-		if err := s.r.QueryRow("SELECT count(*), coalesce(sum(length(body)), 0) FROM events").Scan(&n, &bytes); err != nil {
+		if err := s.write(ctx, func(tx *sql.Tx) error { return pruneEvents(ctx, tx, count, bytes) }); err != nil {
 			t.Fatal(err)
 		}
-		return n, bytes
+		if err := s.r.QueryRow("SELECT min(seq), max(seq) FROM events").Scan(&first, &last); err != nil {
+			t.Fatal(err)
+		}
+		return first, last
 	}
-	appendMany(t, s, maxEvents+2*pruneEvery, 10)
-	if n, _ := count(); n < maxEvents || n > maxEvents+pruneEvery {
-		t.Errorf("%d events are kept", n)
+	appendMany(t, s, 50, 100) // and 8 for two nulls
+	for _, row := range []struct{ count, bytes, first int64 }{
+		{100, 1 << 20, 1}, {40, 1 << 20, 11}, {100, 30 * 108, 21}, {20, 10 * 108, 41}, {100, 0, 50}, {0, 100, 50},
+	} {
+		if first, last := kept(row.count, row.bytes); first != row.first || last != 50 {
+			t.Errorf("within %d events and %d bytes: %d to %d, want %d to 50", row.count, row.bytes, first, last, row.first)
+		}
 	}
-	appendMany(t, s, 3*pruneEvery, 512<<10)
-	if n, bytes := count(); n == 0 || bytes > maxEventBytes+pruneEvery*512<<10 {
-		t.Errorf("%d events of %d bytes are kept", n, bytes)
+	appendMany(t, s, pruneEvery-50-1, 10)
+	if first, _ := kept(maxEvents, maxEventBytes); first != 50 {
+		t.Errorf("the default bounds have taken out events up to %d", first)
 	}
-	// A page has few enough bytes, but at least one event.
-	last, err := lastEvent(context.Background(), s.r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	page, err := eventsAfter(context.Background(), s.r, last-50)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if n := len(page); n < 8 || n > 9 {
-		t.Errorf("a page has %d events of half a megabyte", n)
-	}
-	if page[0].Seq != last-49 {
-		t.Errorf("the page begins at %d", page[0].Seq)
-	}
-	appendMany(t, s, 1, 8<<20)
-	if page, err = eventsAfter(context.Background(), s.r, last); err != nil || len(page) != 1 {
-		t.Errorf("a large event: %d, %v", len(page), err)
+}
+
+// A page has few enough bytes, but at least one event.
+func TestEventPages(t *testing.T) {
+	s := testStore(t)
+	appendMany(t, s, 12, bytesPerPage/8)
+	appendMany(t, s, 1, bytesPerPage+100)
+	for _, row := range []struct {
+		after int64
+		n     int
+	}{{0, 8}, {8, 4}, {11, 1}, {12, 1}, {13, 0}, {1000, 0}} {
+		page, err := eventsAfter(context.Background(), s.r, row.after)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(page) != row.n || row.n > 0 && page[0].Seq != row.after+1 {
+			t.Errorf("after %d: %d events, want %d", row.after, len(page), row.n)
+		}
 	}
 }
 

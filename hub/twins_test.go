@@ -45,30 +45,54 @@ func TestTwinWrites(t *testing.T) {
 		tags, desired                string // after it, without $ keys
 		desiredVersion, version, tag string
 	}{
-		{"tags and desired", "PATCH", `{"tags":{"site":"a"},"properties":{"desired":{"telemetry":{"interval":5}}}}`,
-			`{"site":"a"}`, `{"telemetry":{"interval":5}}`, "2", "3", "AAAAAAAAAAI="},
-		{"null deletes", "PATCH", `{"tags":{"site":null},"properties":{"desired":{"telemetry":{"interval":null},"x":1}}}`,
-			``, `{"telemetry":{},"x":1}`, "3", "4", "AAAAAAAAAAM="},
-		{"tags alone leave desired", "PATCH", `{"tags":{"n":12345678901234}}`,
-			`{"n":12345678901234}`, `{"telemetry":{},"x":1}`, "3", "5", "AAAAAAAAAAQ="},
-		{"an empty patch writes nothing", "PATCH", `{"tags":{},"properties":{"desired":{},"reported":{}}}`,
-			`{"n":12345678901234}`, `{"telemetry":{},"x":1}`, "3", "5", "AAAAAAAAAAQ="},
-		{"the same value is a write", "PATCH", `{"properties":{"desired":{"x":1}}}`,
-			`{"n":12345678901234}`, `{"telemetry":{},"x":1}`, "4", "6", "AAAAAAAAAAU="},
-		{"arrays replace, digits stay", "PATCH", `{"properties":{"desired":{"a":[1.50,{"b":"<&>"}],"telemetry":null}}}`,
-			`{"n":12345678901234}`, `{"a":[1.50,{"b":"<&>"}],"x":1}`, "5", "7", "AAAAAAAAAAY="},
-		{"null clears desired", "PATCH", `{"properties":{"desired":null}}`,
-			`{"n":12345678901234}`, `{}`, "6", "8", "AAAAAAAAAAc="},
-		{"null clears tags", "PATCH", `{"tags":null}`,
-			``, `{}`, "6", "9", "AAAAAAAAAAg="},
-		{"PUT replaces what it names", "PUT", `{"tags":{"k":1},"properties":{"desired":{"only":true}}}`,
-			`{"k":1}`, `{"only":true}`, "7", "10", "AAAAAAAAAAk="},
-		{"PUT leaves what it does not name", "PUT", `{"properties":{"desired":{"z":{"y":null,"w":2}}}}`,
-			`{"k":1}`, `{"z":{"w":2}}`, "8", "11", "AAAAAAAAAAo="},
-		{"read-only parts are ignored", "PATCH", `{"deviceId":"other","etag":"x","version":99,"status":"disabled","tags":{"k":2},"properties":{"reported":{"r":1}}}`,
-			`{"k":2}`, `{"z":{"w":2}}`, "8", "12", "AAAAAAAAAAs="},
-		{"no properties", "PATCH", `{"properties":null}`,
-			`{"k":2}`, `{"z":{"w":2}}`, "8", "12", "AAAAAAAAAAs="},
+		{
+			"tags and desired", "PATCH", `{"tags":{"site":"a"},"properties":{"desired":{"telemetry":{"interval":5}}}}`,
+			`{"site":"a"}`, `{"telemetry":{"interval":5}}`, "2", "3", "AAAAAAAAAAI=",
+		},
+		{
+			"null deletes", "PATCH", `{"tags":{"site":null},"properties":{"desired":{"telemetry":{"interval":null},"x":1}}}`,
+			``, `{"telemetry":{},"x":1}`, "3", "4", "AAAAAAAAAAM=",
+		},
+		{
+			"tags alone leave desired", "PATCH", `{"tags":{"n":12345678901234}}`,
+			`{"n":12345678901234}`, `{"telemetry":{},"x":1}`, "3", "5", "AAAAAAAAAAQ=",
+		},
+		{
+			"an empty patch writes nothing", "PATCH", `{"tags":{},"properties":{"desired":{},"reported":{}}}`,
+			`{"n":12345678901234}`, `{"telemetry":{},"x":1}`, "3", "5", "AAAAAAAAAAQ=",
+		},
+		{
+			"the same value is a write", "PATCH", `{"properties":{"desired":{"x":1}}}`,
+			`{"n":12345678901234}`, `{"telemetry":{},"x":1}`, "4", "6", "AAAAAAAAAAU=",
+		},
+		{
+			"arrays replace, digits stay", "PATCH", `{"properties":{"desired":{"a":[1.50,{"b":"<&>"}],"telemetry":null}}}`,
+			`{"n":12345678901234}`, `{"a":[1.50,{"b":"<&>"}],"x":1}`, "5", "7", "AAAAAAAAAAY=",
+		},
+		{
+			"null clears desired", "PATCH", `{"properties":{"desired":null}}`,
+			`{"n":12345678901234}`, `{}`, "6", "8", "AAAAAAAAAAc=",
+		},
+		{
+			"null clears tags", "PATCH", `{"tags":null}`,
+			``, `{}`, "6", "9", "AAAAAAAAAAg=",
+		},
+		{
+			"PUT replaces what it names", "PUT", `{"tags":{"k":1},"properties":{"desired":{"only":true}}}`,
+			`{"k":1}`, `{"only":true}`, "7", "10", "AAAAAAAAAAk=",
+		},
+		{
+			"PUT leaves what it does not name", "PUT", `{"properties":{"desired":{"z":{"y":null,"w":2}}}}`,
+			`{"k":1}`, `{"z":{"w":2}}`, "8", "11", "AAAAAAAAAAo=",
+		},
+		{
+			"read-only parts are ignored", "PATCH", `{"deviceId":"other","etag":"x","version":99,"status":"disabled","tags":{"k":2},"properties":{"reported":{"r":1}}}`,
+			`{"k":2}`, `{"z":{"w":2}}`, "8", "12", "AAAAAAAAAAs=",
+		},
+		{
+			"no properties", "PATCH", `{"properties":null}`,
+			`{"k":2}`, `{"z":{"w":2}}`, "8", "12", "AAAAAAAAAAs=",
+		},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			a := r.call(row.verb, "/twins/d", row.body)
