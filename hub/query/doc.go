@@ -26,7 +26,9 @@
 //
 // Keywords, function names and the names of system fields may be written in
 // any case; the keys of tags and properties may not. A name the schema does not
-// have is undefined, not an error, because the cloud hub answers so too.
+// have is undefined, not an error. That is this package's choice: a property
+// that no twin has must be allowed, and what the cloud hub says to an unknown
+// system field is not documented.
 //
 // # How a value travels through SQL
 //

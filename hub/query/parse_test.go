@@ -131,6 +131,7 @@ func check(t *testing.T, text string, q *Query, err error, want string) {
 // TestLimits goes to the limits of the parser and a step beyond. What it accepts
 // SQLite must be able to run, what it refuses must not harm it.
 func TestLimits(t *testing.T) {
+	t.Parallel()
 	db := openDatabase(t)
 	addTagged(t, db, "a", `{"a":1,"b":true}`)
 	many := func(n int, s, separator string) string {

@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"os"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -16,7 +18,9 @@ import (
 // which knows the language only from its description. On the way the conditions
 // are printed and parsed again.
 func TestAgainstEvaluator(t *testing.T) {
-	const twins, conditions = 30, 500
+	t.Parallel()
+	const twins = 20
+	conditions := 250 * soak(t)
 	random := rand.New(rand.NewPCG(20261122, 7)) // fixed, so that a failure stays
 	db := openDatabase(t)
 	var documents []map[string]any
@@ -52,6 +56,20 @@ func TestAgainstEvaluator(t *testing.T) {
 	if selected < conditions/10 {
 		t.Errorf("only %d of %d conditions tell twins apart", selected, conditions)
 	}
+}
+
+// soak is how many times longer the sweeps over random cases are than in a
+// test run of every day: $LATCHD_SOAK, 1 without it.
+func soak(t *testing.T) int {
+	text := os.Getenv("LATCHD_SOAK")
+	if text == "" {
+		return 1
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 1 {
+		t.Fatalf("LATCHD_SOAK=%s is not a number of at least 1", text)
+	}
+	return n
 }
 
 var randomScalars = []any{
@@ -177,9 +195,10 @@ func randomCall(random *rand.Rand, sub func() expr) expr {
 // TestProjectionAgainstDocument selects every path of random twins and expects
 // the value as it is in the twin.
 func TestProjectionAgainstDocument(t *testing.T) {
+	t.Parallel()
 	random := rand.New(rand.NewPCG(20261122, 8))
 	db := openDatabase(t)
-	for i := range 60 {
+	for i := range 40 * soak(t) {
 		twin := randomTwin(random, i)
 		reported := twin["properties"].(map[string]any)["reported"]
 		execute(t, db, "INSERT INTO devices (device_id, tags, reported, desired_version) VALUES (?, ?, ?, ?)",

@@ -138,6 +138,7 @@ func TestItemType(t *testing.T) {
 // TestPages reads a result page by page as the hub does, while devices come and
 // go between the pages: none of the others is given twice or left out.
 func TestPages(t *testing.T) {
+	t.Parallel()
 	for _, test := range []struct {
 		query string
 		want  int
@@ -153,6 +154,7 @@ func TestPages(t *testing.T) {
 		{"SELECT tags.missing FROM devices GROUP BY tags.missing", 1},
 	} {
 		t.Run(test.query, func(t *testing.T) {
+			t.Parallel()
 			db := openDatabase(t)
 			for i := range 25 {
 				addTagged(t, db, fmt.Sprintf("device-%02d", i), fmt.Sprintf(`{"n":%d}`, i))
