@@ -2,6 +2,8 @@ package iothub
 
 import (
 	"encoding/base64"
+	"encoding/hex"
+	"fmt"
 	"net/url"
 	"strings"
 	"testing"
@@ -61,6 +63,26 @@ func TestSASPolicy(t *testing.T) {
 		s, err := ParseSAS(form)
 		if err != nil || s.Policy != "a policy&" || s.Host() != "localhost:18443" || !s.SignedBy(mustKey(t)) {
 			t.Errorf("%s: %+v, error %v", form, s, err)
+		}
+	}
+}
+
+// TestTokensDoNotShow prints a token that was read, also inside a struct, where
+// fmt asks no method.
+func TestTokensDoNotShow(t *testing.T) {
+	s, err := ParseSAS(NewSAS(mustKey(t), "h", testExpiry, "p"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	signature := mustKey(t).Sign("h\n1900000000")
+	for _, v := range []any{s, &s, struct{ s SAS }{s}, &struct{ s *SAS }{&s}} {
+		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d", "%c"} {
+			text := strings.ToLower(fmt.Sprintf(verb, v))
+			for _, form := range []string{string(signature[:6]), hex.EncodeToString(signature[:6]), strings.Trim(fmt.Sprint(signature[:6]), "[]")} {
+				if strings.Contains(text, strings.ToLower(form)) {
+					t.Errorf("%s shows the signature: %s", verb, text)
+				}
+			}
 		}
 	}
 }
