@@ -1,0 +1,84 @@
+# shellcheck shell=bash
+# A site in one temporary directory: a hub and three simulated devices. Source
+# it, call site_up; whatever happens then, nothing is left running or lying
+# about.
+#
+# LATCHD_BIN is the directory of the three programs.
+
+: "${LATCHD_BIN:?is the directory of the built programs; run this by make}"
+LATCHD_BIN=$(cd "$LATCHD_BIN" && pwd)
+PATH=$LATCHD_BIN:$PATH
+
+site_devices=(door-1 door-2 door-3)
+site_pids=()
+site_dir=
+
+site_down() {
+	local status=$?
+	trap - EXIT INT TERM
+	# Devices first, so that they say goodbye to a hub that is still there.
+	local i
+	for ((i = ${#site_pids[@]} - 1; i >= 0; i--)); do
+		kill "${site_pids[i]}" 2>/dev/null && wait "${site_pids[i]}" 2>/dev/null
+	done
+	if [[ -n $site_dir ]]; then
+		if ((status != 0 && status != 130)); then
+			echo "--- it went wrong; what the programs said last:" >&2
+			tail -n 15 "$site_dir"/*.log >&2 || true
+		fi
+		rm -rf "$site_dir"
+	fi
+	exit "$status"
+}
+
+# await WHAT COMMAND...: tries the command until it succeeds, for 20 s.
+await() {
+	local what=$1 end=$((SECONDS + 20))
+	shift
+	until "$@" >/dev/null 2>&1; do
+		if ((SECONDS >= end)); then
+			echo "waited in vain: $what" >&2
+			return 1
+		fi
+		sleep 0.1
+	done
+}
+
+is_connected() { latchctl twin show "$1" --output json | grep -q '"connectionState": *"Connected"'; }
+
+site_up() {
+	trap site_down EXIT
+	trap 'exit 130' INT TERM
+	site_dir=$(mktemp -d)
+	latchhub init --dir "$site_dir/hub" >/dev/null
+	latchhub serve --dir "$site_dir/hub" --mqtt 127.0.0.1:0 --https 127.0.0.1:0 >"$site_dir/hub.log" 2>&1 &
+	site_pids+=($!)
+	await 'the hub is ready' test -s "$site_dir/hub/endpoints.json"
+
+	# Where latchctl finds its hub, and whom it trusts.
+	export LATCHCTL_CONNECTION_STRING_FILE=$site_dir/connection LATCHCTL_CA=$site_dir/hub/ca.pem
+	(umask 077 && latchhub connection-string --dir "$site_dir/hub" >"$site_dir/connection")
+
+	local id
+	for id in "${site_devices[@]}"; do
+		latchctl device add "$id" --tags '{"site":"lab"}' >/dev/null
+		(umask 077 && latchctl device connection-string "$id" >"$site_dir/$id.connection")
+		cat >"$site_dir/$id.toml" <<-TOML
+			[hub]
+			connection_string_file = "$id.connection"
+			ca_file = "hub/ca.pem"
+
+			[state]
+			directory = "$id.state"
+			runtime_directory = "$id.run"
+
+			[door]
+			line = "GPIO17"
+		TOML
+		latchd --simulate --config "$site_dir/$id.toml" >"$site_dir/$id.log" 2>&1 &
+		site_pids+=($!)
+	done
+	for id in "${site_devices[@]}"; do
+		await "$id is connected" is_connected "$id"
+	done
+}
