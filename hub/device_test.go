@@ -77,7 +77,10 @@ func (r *rig) connectWith(c device.Config, answer answerFunc) *testDevice {
 		defer close(done)
 		_ = d.Run(ctx)
 	}()
-	d.stop = func() { cancel(); <-done }
+	d.stop = func() {
+		cancel()
+		within(r.t, "the device client stops", done)
+	}
 	r.t.Cleanup(d.stop)
 	return d
 }
@@ -151,7 +154,9 @@ func (r *rig) dialAs(id, password string, certificate *tls.Certificate, clean bo
 	}
 	d.Client = mqtt.NewClient(o)
 	token := d.Connect()
-	token.Wait()
+	if !token.WaitTimeout(patience) {
+		r.t.Fatalf("%s: CONNECT was not answered", id)
+	}
 	r.t.Cleanup(func() { d.Disconnect(0) })
 	return d, token.Error()
 }
@@ -164,10 +169,26 @@ func deviceToken(id string, key iothub.Key) string {
 func (d *rawDevice) listen(t *testing.T) {
 	t.Helper()
 	for _, filter := range []string{iothub.FilterMethods, iothub.FilterTwinRes, iothub.FilterDesired} {
-		if token := d.Subscribe(filter, 0, nil); token.Wait() && token.Error() != nil {
-			t.Fatal(token.Error())
-		}
+		d.must(t, d.Subscribe(filter, 0, nil))
 	}
+}
+
+// must waits for what a client has asked for. A token that has no end (there
+// are such in paho) is a failure too.
+func (d *rawDevice) must(t *testing.T, token mqtt.Token) {
+	t.Helper()
+	if !token.WaitTimeout(patience) {
+		t.Fatal("the hub has not acknowledged it")
+	}
+	if err := token.Error(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// send publishes and waits for the PUBACK where there is one.
+func (d *rawDevice) send(t *testing.T, topic string, qos byte, payload string) {
+	t.Helper()
+	d.must(t, d.Publish(topic, qos, false, payload))
 }
 
 // next gives the next message.
@@ -176,7 +197,7 @@ func (d *rawDevice) next(t *testing.T) mqtt.Message {
 	select {
 	case m := <-d.messages:
 		return m
-	case <-time.After(10 * time.Second):
+	case <-time.After(patience):
 		t.Fatal("no message came")
 		return nil
 	}

@@ -94,9 +94,9 @@ func TestStateSurvivesKill(t *testing.T) {
 		t.Fatal(err)
 	}
 	d.listen(t)
-	d.Publish("$iothub/twin/PATCH/properties/reported/?$rid=1", 1, false, `{"door":"locked"}`).Wait()
+	d.send(t, "$iothub/twin/PATCH/properties/reported/?$rid=1", 1, `{"door":"locked"}`)
 	d.next(t)
-	d.Publish("devices/d/messages/events/", 1, false, `{"n":1}`).Wait() // its PUBACK
+	d.send(t, "devices/d/messages/events/", 1, `{"n":1}`) // its PUBACK
 	r.call("PUT", "/jobs/v2/later", `{"type":"scheduleUpdateTwin","updateTwin":{"tags":{"late":1}},"queryCondition":"*","startTime":"2099-01-01T00:00:00Z"}`).want(200)
 	identity := r.call("GET", "/devices/d", "").at("authentication")
 	twin := r.call("PATCH", "/twins/d", `{"tags":{"a":1},"properties":{"desired":{"b":2}}}`).want(200)

@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"runtime/pprof"
 	"strings"
 	"testing"
 	"time"
@@ -51,8 +52,13 @@ func serveRig(t *testing.T, dir string, o hub.Options) *rig {
 	mqtt, https := listen(t), listen(t)
 	r.mqtt, r.https = mqtt.Addr().String(), https.Addr().String()
 	ctx, cancel := context.WithCancel(context.Background())
-	served := make(chan error, 1)
-	go func() { served <- h.Serve(ctx, mqtt, https) }()
+	served := make(chan struct{})
+	go func() {
+		defer close(served)
+		if err := h.Serve(ctx, mqtt, https); err != nil {
+			t.Errorf("serve: %v", err)
+		}
+	}()
 	stopped := false
 	r.stop = func() {
 		if stopped {
@@ -60,9 +66,7 @@ func serveRig(t *testing.T, dir string, o hub.Options) *rig {
 		}
 		stopped = true
 		cancel()
-		if err := <-served; err != nil {
-			t.Errorf("serve: %v", err)
-		}
+		within(t, "the hub stops", served)
 		if err := h.Close(); err != nil {
 			t.Errorf("close: %v", err)
 		}
@@ -278,12 +282,27 @@ func (r *rig) addDevice(id string) iothub.Key {
 	return key
 }
 
-// eventually waits for a condition; ten seconds are for a busy machine.
+// patience is how long a test waits for what happens at once on an idle machine.
+const patience = 20 * time.Second
+
+// within waits until a channel is closed.
+func within(t *testing.T, what string, done <-chan struct{}) {
+	t.Helper()
+	select {
+	case <-done:
+	case <-time.After(patience):
+		var all bytes.Buffer
+		_ = pprof.Lookup("goroutine").WriteTo(&all, 1)
+		t.Fatalf("it never came: %s\n%s", what, &all)
+	}
+}
+
+// eventually waits for a condition.
 func eventually(t *testing.T, what string, condition func() bool) {
 	t.Helper()
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
-	timeout := time.After(10 * time.Second)
+	timeout := time.After(patience)
 	for !condition() {
 		select {
 		case <-tick.C:

@@ -230,7 +230,7 @@ func TestDesiredNotifications(t *testing.T) {
 		}
 	}
 	r.call("PATCH", "/twins/d", `{"tags":{"quiet":true}}`).want(200)
-	d.Publish("$iothub/twin/GET/?$rid=7", 0, false, " ").Wait()
+	d.send(t, "$iothub/twin/GET/?$rid=7", 0, " ")
 	if m := d.next(t); m.Topic() != "$iothub/twin/res/200/?$rid=7" || string(m.Payload()) != `{"desired":{"$version":6},"reported":{"$version":1}}` {
 		t.Errorf("%s %s", m.Topic(), m.Payload())
 	}
@@ -279,7 +279,7 @@ func TestReportedOnTheWire(t *testing.T) {
 		{"$rid=5", `{"$version":4}`, "$iothub/twin/res/400/?$rid=5", `"errorCode":400004`},
 		{"$rid=6", `[`, "$iothub/twin/res/400/?$rid=6", `"errorCode":4000`},
 	} {
-		d.Publish("$iothub/twin/PATCH/properties/reported/?"+row.query, 1, false, row.body).Wait()
+		d.send(t, "$iothub/twin/PATCH/properties/reported/?"+row.query, 1, row.body)
 		m := d.next(t)
 		if m.Topic() != row.topic || !strings.Contains(string(m.Payload()), row.says) || row.says == "" && len(m.Payload()) > 0 {
 			t.Errorf("%s %s\ngives %s %s\nwant  %s %s", row.query, row.body, m.Topic(), m.Payload(), row.topic, row.says)
