@@ -15,11 +15,13 @@ site_dir=
 
 site_down() {
 	local status=$?
-	trap - EXIT INT TERM
+	trap - EXIT
+	trap '' INT TERM # a second Ctrl-C must not leave half of it behind
 	# Devices first, so that they say goodbye to a hub that is still there.
 	local i
 	for ((i = ${#site_pids[@]} - 1; i >= 0; i--)); do
-		kill "${site_pids[i]}" 2>/dev/null && wait "${site_pids[i]}" 2>/dev/null
+		kill "${site_pids[i]}" 2>/dev/null || true
+		wait "${site_pids[i]}" 2>/dev/null || true
 	done
 	if [[ -n $site_dir ]]; then
 		if ((status != 0 && status != 130)); then
