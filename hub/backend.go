@@ -21,6 +21,10 @@ var _ broker.Backend = backend{}
 func (b backend) Authenticate(deviceID string, c broker.Credentials) (time.Time, error) {
 	h, ctx := b.h, context.Background()
 	d, err := getIdentity(ctx, h.store.r, deviceID)
+	if _, known := isWire(err); err != nil && !known {
+		// Not the device's fault: a refusal would make SDKs give up for good.
+		return time.Time{}, iothub.Errorf(iothub.ServerError, "%s", err)
+	}
 	if err != nil {
 		return time.Time{}, err
 	}

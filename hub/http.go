@@ -89,7 +89,7 @@ func (h *Hub) serveRequest(w http.ResponseWriter, r *http.Request) {
 			h.writeError(w, iothub.Errorf(iothub.ServerError, "the hub failed on this request"), id, false)
 		}
 	}()
-	route, args, err := findRoute(r)
+	route, args, err := findRoute(r, w.Header())
 	if err != nil {
 		h.writeError(w, err, id, false)
 		return

@@ -2,14 +2,18 @@ package hub_test
 
 import (
 	"bufio"
+	"context"
 	"crypto/tls"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"latchd/hub"
 	"latchd/iothub"
 )
 
@@ -43,6 +47,9 @@ func TestPathsAndVerbs(t *testing.T) {
 			a.t = t
 			a.fails(row.code)
 		})
+	}
+	if allow := r.call("DELETE", "/devices", "").header.Get("Allow"); allow != "GET, POST" {
+		t.Errorf("Allow: %s", allow)
 	}
 	head := r.call("HEAD", "/devices", "")
 	if head.status != 405 || len(head.body) > 0 {
@@ -134,4 +141,31 @@ func TestWaitingRequestsEndWithTheHub(t *testing.T) {
 	}
 	<-results
 	<-results
+}
+
+// A listener that fails ends the hub with its error, not in silence.
+func TestServeEndsWithItsListeners(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "hub")
+	if err := hub.Init(dir, nil); err != nil {
+		t.Fatal(err)
+	}
+	for _, broken := range []string{"mqtt", "https"} {
+		h, err := hub.Open(dir, hub.Options{Log: slog.New(slog.DiscardHandler)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		mqtt, https := listen(t), listen(t)
+		if broken == "mqtt" {
+			mqtt.Close()
+		} else {
+			https.Close()
+		}
+		if err := h.Serve(context.Background(), mqtt, https); err == nil {
+			t.Errorf("%s is broken, and the hub ended without an error", broken)
+		}
+		if err := h.Close(); err != nil {
+			t.Error(err)
+		}
+	}
 }

@@ -160,12 +160,18 @@ func (h *Hub) keepCertificate(ctx context.Context) {
 // Serve serves devices and operators on the two listeners, which it closes,
 // until ctx ends or one of them fails. It returns within seconds: requests in
 // progress are cut short. What jobs had not begun goes on with the next Serve.
-func (h *Hub) Serve(ctx context.Context, mqtt, https net.Listener) error {
+func (h *Hub) Serve(ctx context.Context, mqtt, https net.Listener) (err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	port := mqtt.Addr().(*net.TCPAddr).Port
-	text := fmt.Sprint(port)
-	h.mqttPort.Store(&text)
+	defer func() { err = errors.Join(err, closeAll(mqtt, https)) }()
+	_, port, err := net.SplitHostPort(mqtt.Addr().String())
+	if err != nil {
+		return fmt.Errorf("learn where devices connect: %w", err)
+	}
+	h.mqttPort.Store(&port)
+	if err := h.jobs.recover(ctx); err != nil {
+		return err // without it a method could be sent twice
+	}
 	var wg sync.WaitGroup
 	errs := make(chan error, 2)
 	wg.Go(func() {
@@ -178,7 +184,7 @@ func (h *Hub) Serve(ctx context.Context, mqtt, https net.Listener) error {
 	})
 	wg.Go(func() { h.jobs.run(ctx) })
 	wg.Go(func() { h.keepCertificate(ctx) })
-	err := writeJSON(filepath.Join(h.dir, endpointsFile), endpoints{mqtt.Addr().String(), https.Addr().String()})
+	err = writeJSON(filepath.Join(h.dir, endpointsFile), endpoints{mqtt.Addr().String(), https.Addr().String()})
 	if err != nil {
 		cancel()
 	} else {
@@ -186,6 +192,17 @@ func (h *Hub) Serve(ctx context.Context, mqtt, https net.Listener) error {
 	}
 	wg.Wait()
 	return errors.Join(err, <-errs, <-errs)
+}
+
+// closeAll closes what is not closed yet.
+func closeAll(all ...net.Listener) error {
+	var errs []error
+	for _, l := range all {
+		if err := l.Close(); !errors.Is(err, net.ErrClosed) {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // forgetEndpoints removes the note where the hub in dir listened, so that a

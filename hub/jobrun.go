@@ -8,7 +8,6 @@ import (
 	"sync"
 	"time"
 
-	"latchd/hub/query"
 	"latchd/iothub"
 	"latchd/iothub/rest"
 )
@@ -47,8 +46,7 @@ func (js *jobs) runJob(hubCtx, ctx context.Context, j job) error {
 // that cannot be read is the end of the job. It tells whether there is work.
 func (js *jobs) begin(ctx context.Context, j *job) (bool, error) {
 	ids, err := js.h.devicesWhere(ctx, j.condition)
-	var bad *query.SyntaxError
-	if errors.As(err, &bad) || errors.Is(err, query.ErrTooLong) {
+	if isQueryMistake(err) || errors.Is(err, errQuerySlow) {
 		j.failure = err.Error()
 	} else if err != nil {
 		return false, err
@@ -85,9 +83,14 @@ func (js *jobs) finish(ctx context.Context, j job) error {
 		if _, err := setJobStatus(ctx, tx, j, rest.JobRunning); err != nil {
 			return err
 		}
-		return endJobDevices(ctx, tx, j.id, rest.DeviceJobPending, rest.DeviceJobFailed, &rest.DeviceJobError{
+		err := endJobDevices(ctx, tx, j.id, rest.DeviceJobPending, rest.DeviceJobFailed, &rest.DeviceJobError{
 			Code: "JobTimeout", Description: "The job's maxExecutionTimeInSeconds passed before the device's turn.",
 		}, j.ended)
+		if err != nil {
+			return err
+		}
+		// Nobody works on the job any more; such a one could not be noted.
+		return endJobDevices(ctx, tx, j.id, rest.DeviceJobRunning, rest.DeviceJobFailed, outcomeUnknown, j.ended)
 	})
 	if err != nil {
 		return fmt.Errorf("finish job %s: %w", j.id, err)

@@ -21,6 +21,9 @@ const (
 	jobDevicesAtOnce = 10
 	// jobHistory is how long finished jobs are kept (Learn, "Schedule jobs").
 	jobHistory = 30 * 24 * time.Hour
+	// jobRetry is when a job goes on that the hub itself stood in the way of: a
+	// full disk, most likely, which takes a person to mend.
+	jobRetry = time.Minute
 	// housekeeping is how often old jobs are looked for.
 	housekeeping = 24 * time.Hour
 )
@@ -110,14 +113,11 @@ func (js *jobs) cancel(ctx context.Context, id string) (job, error) {
 	return j, nil
 }
 
-// run runs jobs until ctx ends, and waits for what it began.
+// run runs jobs until ctx ends, and waits for what it began. recover must have
+// succeeded before.
 func (js *jobs) run(ctx context.Context) {
 	var running sync.WaitGroup
 	defer running.Wait()
-	if err := js.recover(ctx); err != nil {
-		js.h.log.Error("what jobs were doing when the hub ended could not be noted", "err", err)
-		return // without it a method could be sent twice
-	}
 	tick := time.NewTicker(housekeeping)
 	defer tick.Stop()
 	for {
@@ -137,12 +137,20 @@ func (js *jobs) run(ctx context.Context) {
 // recover notes what is known of the devices that were at work when the hub ended.
 func (js *jobs) recover(ctx context.Context) error {
 	js.removeOld(ctx)
-	return js.h.store.write(ctx, func(tx *sql.Tx) error {
-		return endJobDevices(ctx, tx, "", rest.DeviceJobRunning, rest.DeviceJobFailed, &rest.DeviceJobError{
-			Code:        "OutcomeUnknown",
-			Description: "The hub ended while the device was at work. The method may have been carried out; it was not sent again.",
-		}, js.h.now())
+	err := js.h.store.write(ctx, func(tx *sql.Tx) error {
+		return endJobDevices(ctx, tx, "", rest.DeviceJobRunning, rest.DeviceJobFailed, outcomeUnknown, js.h.now())
 	})
+	if err != nil {
+		return fmt.Errorf("note what jobs were doing when the hub ended: %w", err)
+	}
+	return nil
+}
+
+// outcomeUnknown is what is known of a device that was at work when the hub
+// ended, or could not note what came of it.
+var outcomeUnknown = &rest.DeviceJobError{
+	Code:        "OutcomeUnknown",
+	Description: "The hub lost the outcome while the device was at work. The method may have been carried out; it was not sent again.",
 }
 
 func (js *jobs) removeOld(ctx context.Context) {
@@ -171,7 +179,8 @@ func (js *jobs) startAll(ctx context.Context, running *sync.WaitGroup) error {
 			defer js.drop(j.id)
 			defer cancel()
 			if err := js.runJob(ctx, jobCtx, j); err != nil && ctx.Err() == nil {
-				js.h.log.Error("a job stopped", "job", j.id, "err", err)
+				js.h.log.Error("a job could not go on; it will be tried again", "job", j.id, "err", err, "in", jobRetry)
+				time.AfterFunc(jobRetry, js.announce)
 			}
 		})
 	}

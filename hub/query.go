@@ -171,6 +171,9 @@ func (h *Hub) devicesWhere(ctx context.Context, condition string) ([]string, err
 	ctx, cancel := context.WithTimeoutCause(ctx, queryTime, errQuerySlow)
 	defer cancel()
 	rows, err := collect(ctx, h.store.r, scanQueryRow, statement.SQL, statement.Args...)
+	if err != nil && ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("find the devices of a job: %w", err)
 	}

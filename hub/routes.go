@@ -59,8 +59,9 @@ func init() { // not in the declaration: the functions lead back to routes
 
 // findRoute finds the operation that a request asks for. The path is taken
 // apart before it is decoded, so that an encoded slash cannot move an id into
-// another place; none is allowed in an id.
-func findRoute(r *http.Request) (*route, []string, error) {
+// another place; none is allowed in an id. For a wrong verb it says in the
+// header of the answer which ones are right.
+func findRoute(r *http.Request, header http.Header) (*route, []string, error) {
 	path, err := splitRequestPath(r.URL)
 	if err != nil {
 		return nil, nil, err
@@ -77,6 +78,7 @@ func findRoute(r *http.Request) (*route, []string, error) {
 		verbs = append(verbs, routes[i].method)
 	}
 	if verbs != nil {
+		header.Set("Allow", strings.Join(verbs, ", "))
 		return nil, nil, iothub.Errorf(iothub.MethodNotAllowed, "%s is not possible here, but %s is", r.Method, strings.Join(verbs, ", "))
 	}
 	if i := slices.Index(path, "modules"); i == 2 && len(path) <= 5 {

@@ -62,7 +62,8 @@ func Init(dir string, names []string) (err error) {
 // create writes a new hub. The configuration comes last: without it there is
 // no hub, so an Init that was interrupted can be repeated.
 func create(dir string, names []string) error {
-	for _, name := range []string{caFile, caKeyFile, databaseFile} {
+	// The journal too: SQLite would replay an old one into a new database.
+	for _, name := range []string{caFile, caKeyFile, databaseFile, databaseFile + "-wal", databaseFile + "-shm"} {
 		path := filepath.Join(dir, name)
 		if _, err := os.Lstat(path); err == nil {
 			aside, err := atomicfile.SetAside(path, "unfinished")

@@ -112,8 +112,25 @@ func TestInitAfterInterruptedInit(t *testing.T) {
 	if err := os.Remove(filepath.Join(dir, configFile)); err != nil {
 		t.Fatal(err)
 	}
+	for _, name := range []string{databaseFile, databaseFile + "-wal"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte("of a hub of before"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
 	if err := Init(dir, nil); err != nil {
 		t.Fatal(err)
+	}
+	h, err := Open(dir, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := h.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{caFile, databaseFile, databaseFile + "-wal"} {
+		if _, err := os.Stat(filepath.Join(dir, name+".aside-unfinished")); err != nil {
+			t.Errorf("what was there was not kept: %v", err)
+		}
 	}
 	if err := Init(dir, nil); !errors.Is(err, ErrExists) {
 		t.Error(err)

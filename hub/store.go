@@ -105,6 +105,9 @@ func storedVersion(path string) (version int, err error) {
 }
 
 func (s *store) migrate(from int) error {
+	if from == schemaVersion {
+		return nil
+	}
 	return s.write(context.Background(), func(tx *sql.Tx) error {
 		for v := from; v < schemaVersion; v++ {
 			if _, err := tx.Exec(migrations[v]); err != nil {
