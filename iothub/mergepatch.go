@@ -7,8 +7,10 @@ import "maps"
 // so neither may be written to afterwards. A null removes the key, objects
 // merge, anything else replaces, arrays too.
 func Merge(target, patch map[string]any) map[string]any {
-	out := make(map[string]any, len(target)+len(patch))
-	maps.Copy(out, target)
+	out := maps.Clone(target)
+	if out == nil {
+		out = make(map[string]any, len(patch))
+	}
 	for k, v := range patch {
 		switch v := v.(type) {
 		case nil:
