@@ -159,7 +159,7 @@ type innerError struct {
 // {"Message":"ErrorCode:Name;text","ExceptionMessage":"Tracking ID:…"}.
 func (e *Error) Body(at time.Time) []byte {
 	return mustMarshal(wireError{
-		Message:          "ErrorCode:" + e.Code.String() + ";" + e.Message,
+		Message:          "ErrorCode:" + e.Code.String() + ";" + e.wireMessage(),
 		ExceptionMessage: "Tracking ID:" + e.tracking(at),
 	})
 }
@@ -178,12 +178,16 @@ func (e *Error) MethodBody(at time.Time) []byte {
 func (e *Error) TwinBody(at time.Time) []byte { return mustMarshal(e.inner(at)) }
 
 func (e *Error) inner(at time.Time) innerError {
-	inner := innerError{ErrorCode: int(e.Code), TrackingID: e.tracking(at), Message: e.Message, TimestampUTC: FormatTwinTime(at)}
+	inner := innerError{ErrorCode: int(e.Code), TrackingID: e.tracking(at), Message: e.wireMessage(), TimestampUTC: FormatTwinTime(at)}
 	if e.Info != nil {
 		inner.Info = e.Info
 	}
 	return inner
 }
+
+// wireMessage is the message without semicolons: the Node SDK splits bodies at
+// them and shows one part.
+func (e *Error) wireMessage() string { return strings.ReplaceAll(e.Message, ";", ",") }
 
 func (e *Error) tracking(at time.Time) string {
 	const stamp = "-TimeStamp:"

@@ -150,7 +150,7 @@ func TestErrorBodiesAreRead(t *testing.T) {
 			"method":   func(e *Error) []byte { return e.MethodBody(errorTime) },
 			"twin":     func(e *Error) []byte { return e.TwinBody(errorTime) },
 		} {
-			e := Errorf(code, "it is; \"so\": %d%%", 1)
+			e := Errorf(code, "it is, \"so\": %d%%", 1)
 			e.TrackingID = "t"
 			first := DecodeError(e.Status(), "", write(e))
 			second := DecodeError(first.Status(), first.Code.String(), write(first))
@@ -201,5 +201,18 @@ func TestCodes(t *testing.T) {
 	}
 	if got := (&Error{}).Error(); got != "0" {
 		t.Errorf("the zero error: %q", got)
+	}
+}
+
+// The Node SDK splits a body's text at semicolons and shows one part of it, so
+// no message may hold one.
+func TestErrorMessageHasNoSemicolon(t *testing.T) {
+	e := Errorf(ArgumentInvalid, "it has 9 bytes; at most 8 are allowed")
+	at := time.Date(2026, 11, 22, 0, 0, 0, 0, time.UTC)
+	for _, body := range [][]byte{e.Body(at), e.MethodBody(at), e.TwinBody(at)} {
+		got := DecodeError(400, "", body)
+		if got.Message != "it has 9 bytes, at most 8 are allowed" {
+			t.Errorf("%s\ncarries %q", body, got.Message)
+		}
 	}
 }
