@@ -3,23 +3,12 @@
 package hub
 
 import (
-	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
+	"runtime"
 )
 
-// lock makes this process the only one that works on a hub's directory. A file
-// that is open cannot be removed on Windows, so a lock that can be removed is a
-// dead one.
+// lock refuses: without a lock of the kernel's two hubs could serve one
+// directory, and a method could be sent twice.
 func lock(dir string) (unlock func() error, err error) {
-	path := filepath.Join(dir, lockFile)
-	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return nil, fmt.Errorf("lock %s: %w", dir, ErrInUse)
-	}
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_RDWR, privateFile)
-	if err != nil {
-		return nil, fmt.Errorf("lock %s: %w", dir, ErrInUse)
-	}
-	return f.Close, nil
+	return nil, fmt.Errorf("lock %s: latchhub runs on Unix systems only, not on %s", dir, runtime.GOOS)
 }

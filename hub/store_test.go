@@ -8,10 +8,12 @@ import (
 	"errors"
 	"log/slog"
 	"net/http/httptest"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"latchd/hub/broker"
 	"latchd/iothub"
 	"latchd/iothub/rest"
 )
@@ -134,5 +136,27 @@ func TestPanicIsAnAnswer(t *testing.T) {
 	}
 	if strings.Contains(log.String(), "sig=") {
 		t.Error("the log holds a token")
+	}
+}
+
+// When the hub itself fails, a device must not hear that its key is wrong: SDKs
+// give up for good then.
+func TestHubFaultIsNoRefusal(t *testing.T) {
+	s, err := openStore(filepath.Join(t.TempDir(), "hub.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := &Hub{store: s, names: []string{"localhost"}, now: time.Now}
+	var wire *iothub.Error
+	_, err = backend{h}.Authenticate("d", broker.Credentials{Host: "localhost"})
+	if !errors.As(err, &wire) || wire.Code != iothub.DeviceNotFound {
+		t.Errorf("an unknown device: %v", err)
+	}
+	if err := s.close(); err != nil {
+		t.Fatal(err)
+	}
+	_, err = backend{h}.Authenticate("d", broker.Credentials{Host: "localhost"})
+	if !errors.As(err, &wire) || wire.Code != iothub.ServerError {
+		t.Errorf("a database that fails: %v", err)
 	}
 }
