@@ -60,10 +60,10 @@ func writeBody(w http.ResponseWriter, status int, body []byte) {
 }
 
 // writeError answers with an error, in the shape of direct methods or in that
-// of everything else.
+// of everything else. The text of an error that is not for clients stays here.
 func (h *Hub) writeError(w http.ResponseWriter, err error, requestID string, methodShape bool) {
-	wire := &iothub.Error{}
-	if !errors.As(err, &wire) {
+	wire, known := isWire(err)
+	if !known {
 		wire = iothub.Errorf(iothub.ServerError, "the hub failed on this request")
 	}
 	out := *wire
@@ -105,4 +105,10 @@ func decodeObject(body []byte) (map[string]any, error) {
 		return nil, iothub.Errorf(iothub.ArgumentInvalid, "the body is not valid here: %s", err)
 	}
 	return doc, nil
+}
+
+// isWire tells whether an error is one that a client is to see.
+func isWire(err error) (*iothub.Error, bool) {
+	var wire *iothub.Error
+	return wire, errors.As(err, &wire)
 }

@@ -2,7 +2,6 @@ package hub
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"latchd/iothub"
@@ -123,10 +122,4 @@ func (h *Hub) invoke(ctx context.Context, id string, call methodCall) (rest.Meth
 		body = []byte("null")
 	}
 	return rest.MethodResult{Status: status, Payload: body}, nil
-}
-
-// isWire tells whether an error is one that a client is to see.
-func isWire(err error) (*iothub.Error, bool) {
-	var wire *iothub.Error
-	return wire, errors.As(err, &wire)
 }

@@ -99,14 +99,14 @@ func (h *Hub) serveRequest(w http.ResponseWriter, r *http.Request) {
 		a.write(w)
 		return
 	}
-	var wire *iothub.Error
-	if !errors.As(err, &wire) {
-		if r.Context().Err() == nil {
+	if _, known := isWire(err); !known {
+		if r.Context().Err() != nil { // or the client has hung up, and does not read this
+			err = iothub.Errorf(iothub.ServiceUnavailable, "the hub is stopping")
+		} else {
 			h.log.Error("a request failed", "method", r.Method, "path", r.URL.Path, "request", id, "err", err)
 		}
-		wire = iothub.Errorf(iothub.ServerError, "the hub failed on this request")
 	}
-	h.writeError(w, wire, id, route.methodErrors)
+	h.writeError(w, err, id, route.methodErrors)
 }
 
 // handle checks who asks, reads the body and calls the route's function.
