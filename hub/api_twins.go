@@ -61,7 +61,7 @@ func readMethodCall(in rest.MethodCall, connect int) (methodCall, error) {
 		return bad("methodName: %s", err)
 	}
 	if len(in.Payload) > iothub.MaxMethodPayload {
-		return methodCall{}, iothub.Errorf(iothub.MessageTooLarge, "payload: it has %d bytes; at most %d are allowed", len(in.Payload), iothub.MaxMethodPayload)
+		return methodCall{}, iothub.Errorf(iothub.MessageTooLarge, "payload: it has %d bytes, and at most %d are allowed", len(in.Payload), iothub.MaxMethodPayload)
 	}
 	response := defaultResponseTimeout
 	if in.ResponseTimeoutInSeconds != nil {

@@ -61,7 +61,7 @@ var jobSchema = query.Schema{
 const queryTime = 10 * time.Second
 
 // errQuerySlow says that a query was given up.
-var errQuerySlow = fmt.Errorf("the query took longer than %s; ask for less", queryTime)
+var errQuerySlow = fmt.Errorf("the query took longer than %s, ask for less", queryTime)
 
 // queryResult is one page.
 type queryResult struct {
