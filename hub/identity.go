@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"encoding/base64"
 	"encoding/hex"
+	"errors"
 	"math/big"
 	"slices"
 	"strconv"
@@ -189,7 +190,7 @@ func (a authentication) withThumbprints(in rest.X509Thumbprint) (authentication,
 func parseThumbprint(text string) ([]byte, error) {
 	b, err := hex.DecodeString(strings.NewReplacer(":", "", " ", "").Replace(text))
 	if err != nil || len(b) != 20 && len(b) != 32 {
-		return nil, iothub.Errorf(iothub.ArgumentInvalid, "a thumbprint is 40 (SHA-1) or 64 (SHA-256) hexadecimal digits")
+		return nil, errors.New("a thumbprint is 40 (SHA-1) or 64 (SHA-256) hexadecimal digits")
 	}
 	return b, nil
 }

@@ -95,7 +95,7 @@ func splitRequestPath(u *url.URL) ([]string, error) {
 	for i, s := range segments {
 		decoded, err := url.PathUnescape(s)
 		if err != nil || strings.Contains(decoded, "/") {
-			return nil, iothub.Errorf(iothub.ArgumentInvalid, "the path holds an encoded slash or a bad percent-encoding")
+			return nil, iothub.Errorf(iothub.ArgumentInvalid, "the path holds an encoded slash, which no id can hold, or a bad percent-encoding")
 		}
 		segments[i] = decoded
 	}

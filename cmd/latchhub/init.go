@@ -16,7 +16,9 @@ and random keys for the policies. Devices and operators must trust DIR/ca.pem.
 
   --dir DIR      where the hub lives; created if it is not there
   --name NAMES   host names and addresses by which others reach this machine;
-                 localhost, 127.0.0.1 and ::1 are always added
+                 localhost, 127.0.0.1 and ::1 are always added. A token must
+                 name one of them: where devices dial a gateway, name the hub
+                 of their connection strings here too
 
 Where DIR holds a hub already, init refuses, unless --name is given: then the
 hub gets these names and a certificate for them, and keeps its authority, its
