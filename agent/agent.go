@@ -4,14 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
-	"path/filepath"
 	"sync"
 	"time"
 
 	"latchd/agent/ledger"
-	"latchd/internal/atomicfile"
 )
 
 // Config is what an Agent is made of.
@@ -54,7 +51,7 @@ type Agent struct {
 	// changing is held, and taken before mu, by whoever changes ops: from the
 	// look at them until the change is on disk. So a disk that hangs holds up
 	// changes only, and neither the lock nor getStatus.
-	changing    sync.Mutex
+	changing    turn
 	unsaved     bool  // ops hold something that the disk does not; guarded by changing
 	unsavable   error // why the operations file must not be written; set by New
 	desiredLost error // the same of the file of desired properties
@@ -84,6 +81,7 @@ func New(c Config) *Agent {
 		Config: c, log: c.Log,
 		doorQueue: newQueue(),
 		wake:      make(chan struct{}, 1),
+		changing:  make(turn, 1),
 		answers:   map[string]chan struct{}{},
 		hub:       noHub{},
 		startedOn: c.Machine.Uptime(),
@@ -92,52 +90,6 @@ func New(c Config) *Agent {
 	a.judgeBoot()
 	a.restoreDesired()
 	return a
-}
-
-func (a *Agent) commandsFile() string   { return filepath.Join(a.StateDir, "commands.journal") }
-func (a *Agent) operationsFile() string { return filepath.Join(a.StateDir, "operations.json") }
-func (a *Agent) desiredFile() string    { return filepath.Join(a.StateDir, "desired.json") }
-
-func (a *Agent) loadState() {
-	if a.ops, a.unsavable = ledger.LoadOperations(a.operationsFile(), a.log); a.unsavable != nil {
-		a.log.Error("no operation is accepted until the next start", "error", a.unsavable)
-	}
-	if a.ops.Device != "" && a.Device != "" && a.ops.Device != a.Device {
-		a.setStateAside()
-	}
-	a.commands = ledger.OpenCommands(a.commandsFile(), a.log)
-	if a.desired, a.desiredLost = loadDesired(a.desiredFile(), a.log); a.desiredLost != nil {
-		a.log.Error("the desired properties of earlier runs are not known", "error", a.desiredLost)
-	}
-}
-
-// setStateAside puts away what another device left in the state directory, as
-// in a card that was copied: its boots and commands prove nothing about this
-// one.
-func (a *Agent) setStateAside() {
-	a.log.Warn("the state directory belongs to another device; its state is set aside", "other", a.ops.Device)
-	a.ops = ledger.Operations{}
-	for _, path := range []string{a.commandsFile(), a.desiredFile(), a.operationsFile()} {
-		if _, err := atomicfile.SetAside(path, "other-device"); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			a.log.Error("cannot set aside the state of another device", "error", err)
-		}
-	}
-}
-
-// judgeBoot compares the present boot with what the last run left behind.
-func (a *Agent) judgeBoot() {
-	after, notes := judge(a.ops, a.Boot, a.Machine.Uptime())
-	for _, n := range notes {
-		a.log.Info(n)
-	}
-	a.changing.Lock()
-	defer a.changing.Unlock()
-	a.keepChanging(func(o *ledger.Operations) {
-		*o = after
-		if a.Device != "" {
-			o.Device = a.Device
-		}
-	})
 }
 
 // Connect gives the agent its hub. Call it once, before Run and Serve.
@@ -169,24 +121,27 @@ func (a *Agent) Run(ctx context.Context) error {
 	a.stopping = true // before the queue ends, so that nothing is left in it
 	a.mu.Unlock()
 	endDoors()
-	work.Wait()
-	a.markGoingDown()
-	a.awaitMethods()
+	// Each wait is bounded: a disk or a lock that hangs must not keep the
+	// caller from stopping the door.
+	waitAtMost(work.Wait)
+	if err := bounded(a.markGoingDown); err != nil {
+		a.log.Error("cannot mark the orderly shutdown; the next boot will not know of it", "error", err)
+	}
+	waitAtMost(a.serving.Wait) // so that outcomes get into the journal
 	return bounded(a.commands.Close)
 }
 
-// awaitMethods waits for methods that are being carried out, so that their
-// outcome gets into the journal, but not longer than an answer may take.
-func (a *Agent) awaitMethods() {
-	served := make(chan struct{})
+// waitAtMost waits, but not longer than an answer may take.
+func waitAtMost(wait func()) {
+	done := make(chan struct{})
 	go func() {
-		a.serving.Wait()
-		close(served)
+		wait()
+		close(done)
 	}()
 	timeout := time.NewTimer(answerWithin)
 	defer timeout.Stop()
 	select {
-	case <-served:
+	case <-done:
 	case <-timeout.C:
 	}
 }
@@ -253,69 +208,4 @@ func (a *Agent) goingDown(ctx context.Context) bool {
 	ctx, cancel := context.WithTimeout(ctx, askMachine)
 	defer cancel()
 	return a.Machine.Stopping(ctx)
-}
-
-// update changes the operations on disk and, if that succeeded, in memory.
-func (a *Agent) update(change func(o *ledger.Operations)) error {
-	a.changing.Lock()
-	defer a.changing.Unlock()
-	return a.updateChanging(change)
-}
-
-// updateChanging is update for a caller that holds changing.
-func (a *Agent) updateChanging(change func(o *ledger.Operations)) error {
-	o := a.ops.Clone()
-	change(&o)
-	if a.unsavable != nil {
-		return fmt.Errorf("record the operation: %w", a.unsavable)
-	}
-	if err := a.save(a.operationsFile(), o); err != nil {
-		return fmt.Errorf("record the operation: %w", err)
-	}
-	a.unsaved = false
-	a.remember(o)
-	return nil
-}
-
-// keepChanging is updateChanging for what is true whether or not the disk
-// takes it. What it did not take is written when it can be.
-func (a *Agent) keepChanging(change func(o *ledger.Operations)) {
-	err := a.updateChanging(change)
-	if err == nil {
-		return
-	}
-	if !a.unsaved && a.unsavable == nil {
-		a.log.Error("the disk does not take what became of an operation; trying again", "error", err)
-	}
-	o := a.ops.Clone()
-	change(&o)
-	a.unsaved = true
-	a.remember(o)
-	poke(a.wake)
-}
-
-func (a *Agent) remember(o ledger.Operations) {
-	a.mu.Lock()
-	a.ops = o
-	a.mu.Unlock()
-}
-
-// catchUp writes what the disk did not take before. It is false if there is
-// still something.
-func (a *Agent) catchUp() bool {
-	a.mu.Lock()
-	behind := a.desired.unsaved
-	a.mu.Unlock()
-	if behind {
-		a.saveDesired()
-		a.mu.Lock()
-		behind = a.desired.unsaved
-		a.mu.Unlock()
-	}
-	a.changing.Lock()
-	defer a.changing.Unlock()
-	if !a.unsaved || a.unsavable != nil {
-		return !behind
-	}
-	return a.updateChanging(func(*ledger.Operations) {}) == nil && !behind
 }

@@ -3,7 +3,6 @@ package agent
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"slices"
 	"strings"
 	"sync"
@@ -105,13 +104,13 @@ func (a *Agent) enter(op ledger.Operation, phase ledger.Phase) (ledger.Operation
 	if op.Phase == ledger.PhaseScheduled {
 		next.StartedAt, next.StartUptime = a.trustedNow(), 0
 	}
-	a.changing.Lock()
+	a.changing.lock()
 	if !a.isCurrent(op) {
-		a.changing.Unlock()
+		a.changing.unlock()
 		return op, false
 	}
 	err := a.updateChanging(func(o *ledger.Operations) { setPending(o, next) })
-	a.changing.Unlock()
+	a.changing.unlock()
 	if err != nil {
 		a.fail(op, err.Error(), false)
 		return op, false
@@ -216,9 +215,9 @@ func (a *Agent) block(op ledger.Operation, by string) time.Duration {
 	if op.BlockedBy == by {
 		return recheck
 	}
-	a.changing.Lock()
+	a.changing.lock()
 	if !a.isCurrent(op) {
-		a.changing.Unlock()
+		a.changing.unlock()
 		return 0
 	}
 	blocked := op
@@ -226,7 +225,7 @@ func (a *Agent) block(op ledger.Operation, by string) time.Duration {
 	o := a.ops.Clone()
 	setPending(&o, blocked)
 	a.remember(o)
-	a.changing.Unlock()
+	a.changing.unlock()
 	a.log.Info("a pending operation is blocked", "operationId", op.ID, "by", by)
 	a.report()
 	return recheck
@@ -283,61 +282,4 @@ func (a *Agent) stepAsked(ctx context.Context, op ledger.Operation) time.Duratio
 	}
 	a.fail(op, fmt.Sprintf("the machine was asked to reboot and was still up %s later", guardTime), true)
 	return 0
-}
-
-func (a *Agent) fail(op ledger.Operation, why string, stillUp bool) {
-	a.conclude(op, ledger.StoredReceipt{
-		Receipt: ledger.Receipt{State: stateFailed, Error: clip(why), PreviousBootID: a.Boot.ID},
-		StillUp: stillUp,
-	})
-}
-
-func (a *Agent) finishOperation(op ledger.Operation, r ledger.Receipt) {
-	a.conclude(op, ledger.StoredReceipt{Receipt: r})
-}
-
-// conclude ends an operation, unless somebody changed it meanwhile. An end
-// that cannot be written is an end all the same: the operator is told the
-// truth, and this process does not go on with it.
-func (a *Agent) conclude(op ledger.Operation, r ledger.StoredReceipt) {
-	a.changing.Lock()
-	current := a.isCurrent(op)
-	if current {
-		a.keepChanging(func(o *ledger.Operations) { end(o, op, r) })
-	}
-	a.changing.Unlock()
-	if !current {
-		return
-	}
-	level := slog.LevelInfo
-	if r.State == stateFailed {
-		level = slog.LevelError
-	}
-	a.log.Log(context.Background(), level, "operation ended", "operationId", op.ID, "state", r.State, "error", r.Error)
-	a.report()
-}
-
-// markGoingDown leaves the proof of an orderly shutdown when the whole machine
-// is going down.
-func (a *Agent) markGoingDown() {
-	if !a.goingDown(context.Background()) {
-		return
-	}
-	err := a.update(func(o *ledger.Operations) {
-		o.Mark = &ledger.Mark{BootID: a.Boot.ID, At: a.trustedNow()}
-		for i, op := range o.Pending {
-			if op.Phase == ledger.PhaseAsked || op.Phase == ledger.PhaseGoingDown {
-				o.Pending[i].Phase = ledger.PhaseGoingDown
-				o.Mark.OperationID = op.ID
-			}
-		}
-		if o.Mark.OperationID == "" {
-			o.Mark.OperationID = lateReboot(o.Receipts, a.Boot.ID)
-		}
-	})
-	if err != nil {
-		a.log.Error("cannot mark the orderly shutdown; the next boot will not know of it", "error", err)
-		return
-	}
-	a.log.Info("the machine is going down")
 }

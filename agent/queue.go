@@ -58,3 +58,10 @@ func poke(c chan struct{}) {
 	default:
 	}
 }
+
+// turn is a mutex for what may take a disk's time. Unlike with a sync.Mutex,
+// whoever waits for it is seen to be idle by tests in fake time.
+type turn chan struct{}
+
+func (t turn) lock()   { t <- struct{}{} }
+func (t turn) unlock() { <-t }

@@ -138,8 +138,8 @@ func (a *Agent) Reported(held map[string]any) {
 }
 
 func (a *Agent) delivered(held map[string]any) bool {
-	a.changing.Lock()
-	defer a.changing.Unlock()
+	a.changing.lock()
+	defer a.changing.unlock()
 	i := undelivered(a.ops.Receipts)
 	if i < 0 {
 		return false

@@ -169,8 +169,8 @@ func (a *Agent) settleClock() {
 		a.startedAt = now.Add(a.startedOn - uptime)
 	}
 	a.mu.Unlock()
-	a.changing.Lock()
-	defer a.changing.Unlock()
+	a.changing.lock()
+	defer a.changing.unlock()
 	o := a.ops.Clone()
 	if settle(&o, now, uptime) {
 		a.keepChanging(func(to *ledger.Operations) { *to = o })
