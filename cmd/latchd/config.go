@@ -89,6 +89,7 @@ func loadConfig(path string) (config, error) {
 	if err == nil {
 		err = c.decode(string(body))
 	}
+	c.resolve(filepath.Dir(path)) // with an error too: the door's last good settings are where the file says
 	if c.State.Directory == "" {
 		c.State.Directory = firstOf(os.Getenv("STATE_DIRECTORY"), defaultStateDir)
 	}
@@ -98,7 +99,6 @@ func loadConfig(path string) (config, error) {
 	if err != nil {
 		return c, fmt.Errorf("configuration %s: %w", path, err)
 	}
-	c.resolve(filepath.Dir(path))
 	return c, nil
 }
 
