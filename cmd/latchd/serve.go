@@ -119,6 +119,9 @@ func runAgent(ctx context.Context, cfg config, configErr error, simulate bool, m
 	}
 	err = a.Run(ctx)
 	closeDoor(lock, log)
+	if client != nil {
+		tellLast(client, log)
+	}
 	disconnect()
 	hub.Wait()
 	log.Info("latchd stops")
@@ -181,6 +184,18 @@ func closeDoor(lock *gpio.Lock, log *slog.Logger) {
 	defer cancel()
 	if err := lock.Close(ctx); err != nil {
 		log.Error("the door could not be stopped in order", "error", err)
+	}
+}
+
+// tellWithin bounds the last report of an ordered stop; the hub may be away.
+const tellWithin = time.Second
+
+// tellLast waits until the hub knows how the door was left.
+func tellLast(client *device.Client, log *slog.Logger) {
+	ctx, cancel := context.WithTimeout(context.Background(), tellWithin)
+	defer cancel()
+	if err := client.Flush(ctx); err != nil {
+		log.Info("the hub does not know how the door was left", "error", err)
 	}
 }
 
