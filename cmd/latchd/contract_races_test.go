@@ -17,7 +17,7 @@ import (
 func TestContractUnderStress(t *testing.T) {
 	checkSentences(t, plainDoor, []sentence{
 		{"a machine that does not say whether it may reboot: answered in time, and nothing happens later", func(r *rig) {
-			r.machine.hangs = 10 * time.Second
+			r.machine.hang(10 * time.Second)
 			a := r.want(503, "rebootDevice", `{"commandId":"c1"}`, "state", "-")
 			if !strings.Contains(fmt.Sprint(a.body["Response"]), "was not carried out") {
 				r.Errorf("got %s", a)
@@ -27,24 +27,24 @@ func TestContractUnderStress(t *testing.T) {
 			if r.machine.asked.Load() != 0 {
 				r.Error("rebooted after the caller was told that it was not carried out")
 			}
-			r.machine.hangs = 0
+			r.machine.hang(0)
 			r.want(200, "rebootDevice", `{"commandId":"c1"}`, "replayed", "-")
 		}},
 		{"a machine that hangs holds up neither the start nor the door", func(r *rig) {
-			r.machine.hangs = time.Minute
+			r.machine.hang(time.Minute)
 			r.crash()
 			r.want(200, "unlockDoor", `{}`)
 			r.want(200, "lockDoor", `{}`)
 			r.want(200, "getStatus", `{}`)
-			r.machine.hangs = 0
+			r.machine.hang(0)
 			r.pass(2 * time.Minute) // for what hung
 		}},
 		{"a promotion counts while the operation is being looked at", func(r *rig) {
 			r.want(202, "rebootDevice", `{"delay":"20s"}`)
 			r.want(200, "unlockDoor", `{"hold":true}`)
-			r.machine.hangs = time.Second
+			r.machine.hang(time.Second)
 			r.pass(20500 * time.Millisecond) // the machine is being asked
-			r.machine.hangs = 0
+			r.machine.hang(0)
 			r.want(202, "rebootDevice", `{"force":true,"delay":0}`, "joined", "true")
 			r.pass(10 * time.Second)
 			if r.machine.asked.Load() != 1 {
@@ -54,7 +54,7 @@ func TestContractUnderStress(t *testing.T) {
 		{"a cancellation counts while the operation is being looked at, and leaves one receipt", func(r *rig) {
 			soon := time.Now().Add(21 * time.Second).UTC().Format(time.RFC3339)
 			a := r.want(202, "rebootDevice", `{"delay":"20s","notAfter":"`+soon+`"}`)
-			r.machine.hangs = time.Second
+			r.machine.hang(time.Second)
 			r.pass(20500 * time.Millisecond)
 			r.want(200, "cancelOperation", `{"operationId":"`+fmt.Sprint(a.body["operationId"])+`"}`)
 			r.pass(time.Minute)
@@ -238,7 +238,7 @@ func TestContractUnderStress(t *testing.T) {
 			}
 		}},
 		{"many identical reboots at once are one", func(r *rig) {
-			r.machine.hangs = time.Second // so that they overlap
+			r.machine.hang(time.Second) // so that they overlap
 			var answers []<-chan reply
 			for range 16 {
 				answers = append(answers, r.send("rebootDevice", `{"commandId":"c1"}`))

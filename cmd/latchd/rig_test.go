@@ -345,7 +345,7 @@ type rigMachine struct {
 	refusal   error         // Reboot
 	deaf      bool          // Reboot is accepted and nothing happens
 	slow      time.Duration // before it goes down
-	hangs     time.Duration // CanReboot takes so long, context or not
+	hangs     atomic.Int64  // CanReboot takes so long, context or not
 	silent    bool          // Reboot goes down without an answer
 }
 
@@ -362,9 +362,11 @@ func (m *rigMachine) Information(string) firmware.Information {
 }
 
 func (m *rigMachine) CanReboot(context.Context) error {
-	time.Sleep(m.hangs)
+	time.Sleep(time.Duration(m.hangs.Load()))
 	return m.forbidden
 }
+
+func (m *rigMachine) hang(d time.Duration) { m.hangs.Store(int64(d)) }
 
 func (m *rigMachine) Reboot(ctx context.Context) error {
 	m.asked.Add(1)
