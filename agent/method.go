@@ -97,7 +97,7 @@ func (a *Agent) prepare(req iothub.MethodRequest) (func(*call) answer, answer) {
 		return nil, reply(400, p.err.Error())
 	}
 	if p.rehearsal {
-		cmd = command{}
+		cmd.id = ""
 	}
 	return func(c *call) answer {
 		cmd.begin = c.begin

@@ -98,8 +98,10 @@ func TestGettersKeepTheFirstError(t *testing.T) {
 }
 
 func FuzzDecodePayload(f *testing.F) {
-	for _, s := range []string{``, `null`, `""`, `{}`, `"{}"`, `{"lockTime":"10m","commandId":"c1","notAfter":"2026-11-22T02:30:00Z"}`,
-		`"{\"lockTime\":\"10m\"}"`, `[]`, `{"door":1}`, `{"delay":1e99}`, `{"notAfter":"0001-01-01T00:00:00Z"}`} {
+	for _, s := range []string{
+		``, `null`, `""`, `{}`, `"{}"`, `{"lockTime":"10m","commandId":"c1","notAfter":"2026-11-22T02:30:00Z"}`,
+		`"{\"lockTime\":\"10m\"}"`, `[]`, `{"door":1}`, `{"delay":1e99}`, `{"notAfter":"0001-01-01T00:00:00Z"}`,
+	} {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, payload []byte) {

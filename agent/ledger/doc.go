@@ -10,6 +10,8 @@
 //
 // Invariants:
 //   - What a method here reports as recorded is synced to the disk.
+//   - A disk that fails or is full stops no caller: what it did not take is
+//     refused or told, and written later if it is still true then.
 //   - Files carry a format version. One that is newer than this program, or
 //     damaged, is set aside under another name and never deleted.
 //   - Wall-clock times in it decide nothing about order; order is the order of

@@ -152,6 +152,13 @@ func TestContractUnderStress(t *testing.T) {
 			r.agent.ClockChanged()
 			r.reported("agent.startedAt", started)
 		}},
+		{"a dry run says when notAfter has passed", func(r *rig) {
+			late := time.Now().Add(-time.Second).UTC().Format(time.RFC3339)
+			r.want(410, "rebootDevice", `{"dryRun":true,"commandId":"c1","notAfter":"`+late+`"}`)
+			soon := time.Now().Add(time.Minute).UTC().Format(time.RFC3339)
+			r.want(200, "rebootDevice", `{"dryRun":true,"commandId":"c1","notAfter":"`+soon+`"}`, "wouldRun", "true")
+			r.want(200, "rebootDevice", `{"commandId":"c1"}`, "replayed", "-") // the id is not used up
+		}},
 		{"notAfter before the era of clocks is a bad payload, not an absent one", func(r *rig) {
 			for _, at := range []string{"0001-01-01T00:00:00Z", "0000-01-01T00:00:00+23:59", "9999-12-31T23:59:59-10:00"} {
 				r.want(400, "unlockDoor", `{"notAfter":"`+at+`"}`)
