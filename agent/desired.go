@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"maps"
+	"math"
 	"os"
 	"strconv"
 
@@ -225,14 +226,17 @@ func (a *Agent) saveDesired() {
 }
 
 // checkWhole reads a whole number that fits 32 bits, as the device model says.
+// It may come as text: the public Node sample writes "43".
 func checkWhole(name string) func(*Agent, any) (any, error) {
 	return func(_ *Agent, value any) (any, error) {
-		n, ok := value.(json.Number)
-		if ok {
-			if _, err := strconv.ParseInt(string(n), 10, 32); err == nil {
-				return n, nil
-			}
+		text, isText := value.(string)
+		if n, ok := value.(json.Number); ok {
+			text, isText = string(n), true
 		}
-		return nil, fmt.Errorf("%s: must be a whole number of at most 32 bits", name)
+		f, err := strconv.ParseFloat(text, 64)
+		if !isText || err != nil || f != math.Trunc(f) || math.Abs(f) > math.MaxInt32 {
+			return nil, fmt.Errorf("%s: must be a whole number of at most 32 bits", name)
+		}
+		return json.Number(strconv.FormatInt(int64(f), 10)), nil
 	}
 }

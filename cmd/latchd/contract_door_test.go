@@ -212,6 +212,14 @@ func TestContractDesired(t *testing.T) {
 				r.reported("doorPolicy.ac", "400", "doorPolicy.value.unlockTime", "9", "door.state", "locked")
 			}
 		}},
+		{"a whole number may come as text, as the public Node sample writes it", func(r *rig) {
+			r.desire(2, `{"building":"43","floor":3.0}`)
+			r.reported("building.value", "43", "building.ac", "200", "floor.value", "3")
+			for _, bad := range []string{`"forty"`, `"4.5"`, `"0x10"`, `"NaN"`, `""`, `"3000000000"`, `true`, `[43]`} {
+				r.desire(3, `{"building":`+bad+`}`)
+				r.reported("building.value", "43", "building.ac", "400")
+			}
+		}},
 		{"a value refused from the start leaves {}", func(r *rig) {
 			r.desire(2, `{"building":4.5,"floor":99999999999}`)
 			r.reported("building.value", "map[]", "building.ac", "400", "floor.ac", "400")
