@@ -109,9 +109,6 @@ func FuzzDecodePayload(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if p.hash() != p.hash() {
-			t.Error("two hashes")
-		}
 		for name, m := range methods { // no method chokes on what it is given
 			p.err = nil
 			m.parse(&Agent{}, p)
@@ -131,7 +128,7 @@ func FuzzDecodePayload(f *testing.F) {
 			t.Fatalf("cannot be written again: %v", err)
 		}
 		again, err := decodePayload(text)
-		if err != nil || !iothub.Equal(any(again.values), any(p.values)) && len(p.values) > 0 {
+		if err != nil || p.hash() != again.hash() || !iothub.Equal(any(again.values), any(p.values)) && len(p.values) > 0 {
 			t.Errorf("written again it is %v, error %v", again, err)
 		}
 	})

@@ -311,13 +311,6 @@ func (r *rig) input(name, word string) {
 	r.pass(time.Second) // polling and debouncing
 }
 
-// pressButton presses and releases it.
-func (r *rig) pressButton() {
-	r.Helper()
-	r.input("button", "pressed")
-	r.input("button", "released")
-}
-
 // fillDisk makes the state directory unwritable for this process, root or not:
 // a file stands in the directory's place, so that nothing can be made in it.
 func (r *rig) fillDisk() (free func()) {
