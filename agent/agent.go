@@ -20,6 +20,7 @@ type Config struct {
 	StateDir string // must exist and survive a reboot
 	Device   string // its name at the hub, so that it does not take another's state for its own; "": not known
 
+	Fault       string // what is wrong with the configuration, for the operator; "": nothing
 	Version     string
 	Simulated   bool
 	Information map[string]any // the twin's deviceInformation

@@ -98,6 +98,9 @@ func doorDocument(s DoorStatus) map[string]any {
 	if s.Alarm != "" {
 		d["alarm"] = s.Alarm
 	}
+	if s.Fault != "" {
+		d["fault"] = clip(s.Fault)
+	}
 	return d
 }
 

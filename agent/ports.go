@@ -66,6 +66,7 @@ type DoorStatus struct {
 	Until    time.Time // when the mode ends by itself; zero: never, or not known
 	Contact  string    // open, closed; "": no contact
 	Alarm    string    // forcedOpen, heldOpen, buttonStuck; "": none
+	Fault    string    // what is wrong with the hardware; "": nothing
 	Blockers []string  // what speaks against a reboot: unlockRunning, lockdown, doorOpen
 	Unsaved  string    // why the state could not be kept for a restart; "": it is
 }

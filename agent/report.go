@@ -75,6 +75,9 @@ func (a *Agent) agentDocumentLocked() map[string]any {
 	if !a.startedAt.IsZero() {
 		doc["startedAt"] = formatTime(a.startedAt)
 	}
+	if a.Fault != "" {
+		doc["fault"] = clip(a.Fault)
+	}
 	return doc
 }
 

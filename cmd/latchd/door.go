@@ -34,7 +34,7 @@ func doorStatus(s gpio.Status) agent.DoorStatus {
 	out := agent.DoorStatus{
 		State: string(s.State), Mode: string(s.Mode), Assumed: s.Assumed,
 		Since: s.Since, Until: s.Until,
-		Contact: string(s.Contact), Alarm: string(s.Alarm), Unsaved: s.NotRecorded,
+		Contact: string(s.Contact), Alarm: string(s.Alarm), Fault: s.Fault, Unsaved: s.NotRecorded,
 	}
 	for _, b := range s.RebootBlockers() {
 		out.Blockers = append(out.Blockers, string(b))
@@ -77,6 +77,6 @@ func (d brokenDoor) UnlockDoor(*time.Duration, bool) (agent.DoorStatus, error) {
 }
 
 func (d brokenDoor) Status() agent.DoorStatus {
-	return agent.DoorStatus{State: string(gpio.StateUnknown), Mode: string(gpio.ModeResting)}
+	return agent.DoorStatus{State: string(gpio.StateUnknown), Mode: string(gpio.ModeResting), Fault: d.err.Error()}
 }
 func (d brokenDoor) SetPolicy(agent.DoorPolicy) error { return d.err }

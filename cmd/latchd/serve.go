@@ -94,8 +94,8 @@ func runAgent(ctx context.Context, cfg config, configErr error, simulate bool, m
 	a = agent.New(agent.Config{
 		Door: theDoor, Machine: m, Clock: clock, Device: deviceID(cfg.Hub),
 		Boot:     agent.Boot{ID: boot.ID, Cause: boot.Cause},
-		StateDir: cfg.State.Directory,
-		Version:  version.Version, Simulated: simulate,
+		StateDir: cfg.State.Directory, Fault: faultText(configErr),
+		Version: version.Version, Simulated: simulate,
 		Information: information(m), DoorPolicy: policy(local),
 		RebootDelay: time.Duration(cfg.Reboot.Delay), Log: log,
 	})
@@ -126,6 +126,14 @@ func runAgent(ctx context.Context, cfg config, configErr error, simulate bool, m
 	hub.Wait()
 	log.Info("latchd stops")
 	return err
+}
+
+// faultText is what the twin says of a wrong configuration.
+func faultText(err error) string {
+	if err == nil {
+		return ""
+	}
+	return err.Error()
 }
 
 // openDoor takes the lock under control. A wrong configuration leaves it at
