@@ -88,6 +88,46 @@ func DecodeObject(text []byte) (map[string]any, error) {
 	return m, nil
 }
 
+// MaxJSONDepth is how deep objects and arrays may nest in JSON that is passed on
+// as it is. A twin nests to ten. SQLite reads a thousand levels and Python's
+// decoder not quite as many, so that one deeper value would spoil a whole page
+// of others for whoever reads it.
+const MaxJSONDepth = 100
+
+// CheckJSON tells what is wrong with JSON that is passed on as it is: it must be
+// one value, in UTF-8, that nests to [MaxJSONDepth] at most.
+func CheckJSON(text []byte) error {
+	switch {
+	case !utf8.Valid(text):
+		return errors.New("not valid UTF-8")
+	case !json.Valid(text):
+		return errors.New("not valid JSON")
+	case nesting(text) > MaxJSONDepth:
+		return fmt.Errorf("nested deeper than %d levels", MaxJSONDepth)
+	}
+	return nil
+}
+
+// nesting counts the levels of valid JSON; a number has none.
+func nesting(text []byte) int {
+	depth, deepest, quoted := 0, 0, false
+	for i := 0; i < len(text); i++ {
+		switch c := text[i]; {
+		case quoted && c == '\\':
+			i++ // whatever is escaped, a quote too
+		case c == '"':
+			quoted = !quoted
+		case quoted:
+		case c == '{' || c == '[':
+			depth++
+			deepest = max(deepest, depth)
+		case c == '}' || c == ']':
+			depth--
+		}
+	}
+	return deepest
+}
+
 // ToDocument turns a Go value that marshals to a JSON object into a document
 // of this package: maps, slices, strings, bools, nil and json.Number.
 func ToDocument(v any) (map[string]any, error) {

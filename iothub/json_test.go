@@ -200,3 +200,30 @@ func TestDeepJSON(t *testing.T) {
 		t.Errorf("took %s", took)
 	}
 }
+
+func TestCheckJSON(t *testing.T) {
+	nested := func(levels int) string {
+		return strings.Repeat(`{"a":`, levels/2) + strings.Repeat("[", levels-levels/2) + strings.Repeat("]", levels-levels/2) + strings.Repeat("}", levels/2)
+	}
+	for _, text := range []string{
+		"null", " 1e400 ", `"\ud800"`, `{"a":1,"a":2}`, nested(MaxJSONDepth),
+		`"` + strings.Repeat("[", 200) + `"`, `["\"` + strings.Repeat("{", 200) + `\\"]`,
+		"[" + strings.Repeat("[],", 200) + "{}]",
+	} {
+		if err := CheckJSON([]byte(text)); err != nil {
+			t.Errorf("%.40s: %v", text, err)
+		}
+	}
+	for text, want := range map[string]string{
+		"":                                    "not valid JSON",
+		"{}}":                                 "not valid JSON",
+		"\"\xff\xfe\"":                        "not valid UTF-8",
+		nested(MaxJSONDepth + 1):              "nested deeper than 100 levels",
+		strings.Repeat("[", 20000):            "not valid JSON",
+		`["\\",` + nested(MaxJSONDepth) + `]`: "nested deeper than 100 levels",
+	} {
+		if err := CheckJSON([]byte(text)); err == nil || err.Error() != want {
+			t.Errorf("%.40q: error %v; want %s", text, err, want)
+		}
+	}
+}

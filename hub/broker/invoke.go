@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -39,7 +38,7 @@ func newID() string {
 // DeviceUnavailable (the connection was lost meanwhile),
 // DeviceMaximumInflightMethodExceeded, ArgumentInvalid (no method can be called
 // that), MessageTooLarge (for the payload or the answer), or IotHubFormatError
-// (the answer is not JSON). If ctx ends, its error is returned.
+// (the answer is not JSON that can be passed on). If ctx ends, its error is returned.
 //
 // After GatewayTimeout, DeviceUnavailable, or the end of ctx the device may
 // have acted or not. But it will not get the request from then on, as far as
@@ -157,8 +156,13 @@ func (c *call) result(t iothub.Topic) (int, []byte, error) {
 	case len(c.body) > iothub.MaxMethodPayload:
 		return 0, nil, iothub.Errorf(iothub.MessageTooLarge,
 			"The device's answer has %d bytes; at most %d are allowed.", len(c.body), iothub.MaxMethodPayload)
-	case len(c.body) > 0 && !json.Valid(c.body):
-		return 0, nil, iothub.Errorf(iothub.IotHubFormatError, "The device's answer is not valid JSON.")
+	case len(c.body) == 0:
+		return t.Status, nil, nil
+	}
+	// It goes into the pages of a job's results, where one bad answer would
+	// spoil those of all other devices.
+	if err := iothub.CheckJSON(c.body); err != nil {
+		return 0, nil, iothub.Errorf(iothub.IotHubFormatError, "The device's answer is %s.", err)
 	}
 	return t.Status, c.body, nil
 }

@@ -86,9 +86,11 @@ func TestMethodAnswersThatCannotBePassedOn(t *testing.T) {
 	c := r.raw(t, "d1")
 	c.subscribe(0, iothub.FilterMethods)
 	for body, code := range map[string]iothub.Code{
-		"OK":                                    iothub.IotHubFormatError,
-		`{"a":1}}`:                              iothub.IotHubFormatError,
-		`"` + strings.Repeat("x", 131072) + `"`: iothub.MessageTooLarge,
+		"OK":           iothub.IotHubFormatError,
+		`{"a":1}}`:     iothub.IotHubFormatError,
+		"\"\xff\xfe\"": iothub.IotHubFormatError,
+		strings.Repeat("[", 1500) + strings.Repeat("]", 1500): iothub.IotHubFormatError,
+		`"` + strings.Repeat("x", 131072) + `"`:               iothub.MessageTooLarge,
 	} {
 		done := r.invoke(t.Context(), "d1", "m", "", 0, patience)
 		c.answer(c.expectMethod("m", ""), 200, body)
