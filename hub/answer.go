@@ -90,12 +90,27 @@ func decodeInto(body []byte, into any) error {
 	d := json.NewDecoder(bytes.NewReader(body))
 	d.UseNumber()
 	if err := d.Decode(into); err != nil {
-		return bad("not valid here: " + err.Error())
+		return bad("not valid here: " + decodeFault(err))
 	}
-	if _, err := d.Token(); err == nil {
-		return bad("not valid JSON: something follows the value")
+	// Also for what follows the value, which the decoder has not looked at, and
+	// for a payload or a job's work, which are passed on as they are.
+	if err := iothub.CheckJSON(body); err != nil {
+		return bad(err.Error())
 	}
 	return nil
+}
+
+// decodeFault is the decoder's error without the names of Go types.
+func decodeFault(err error) string {
+	var mismatch *json.UnmarshalTypeError
+	if !errors.As(err, &mismatch) {
+		return err.Error()
+	}
+	member := mismatch.Field[strings.LastIndexByte(mismatch.Field, '.')+1:]
+	if member == "" {
+		return "it cannot be of type " + mismatch.Value
+	}
+	return member + " cannot be of type " + mismatch.Value
 }
 
 // decodeObject reads a body as a document.

@@ -100,6 +100,30 @@ func TestLargeBodies(t *testing.T) {
 	}
 }
 
+func TestMalformedBodies(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	deep := strings.Repeat(`{"a":`, 300) + "1" + strings.Repeat("}", 300)
+	for _, row := range []struct{ path, body, says string }{
+		{"/devices/d", ``, "the body is empty"},
+		{"/devices/d", "{\"statusReason\":\"\xff\"}", "the body is not valid UTF-8"},
+		{"/devices/d", `{} x`, "the body is not valid JSON"},
+		{"/devices/d", `{}}`, "the body is not valid JSON"},
+		{"/devices/d", `{}{}`, "the body is not valid JSON"},
+		{"/devices/d", `[]`, "the body is not valid here: it cannot be of type array"},
+		{"/devices/d", `{"authentication":{"symmetricKey":{"primaryKey":4}}}`, "the body is not valid here: primaryKey cannot be of type number"},
+		// One such job would keep some clients from reading the list of all.
+		{"/jobs/v2/j", `{"type":"scheduleDeviceMethod","queryCondition":"*","cloudToDeviceMethod":{"methodName":"m","payload":` + deep + `}}`, "the body is nested deeper than 100 levels"},
+		{"/jobs/v2/j", `{"type":"scheduleUpdateTwin","queryCondition":"*","updateTwin":{"tags":{},"ignored":` + deep + `}}`, "the body is nested deeper than 100 levels"},
+	} {
+		a := r.call("PUT", row.path, row.body)
+		a.fails(iothub.ArgumentInvalid)
+		if got := a.at("Message"); got != `"ErrorCode:ArgumentInvalid;`+row.says+`"` {
+			t.Errorf("%.60q: %s; want %s", row.body, got, row.says)
+		}
+	}
+}
+
 // Content types are not asked about: az sends one even with GET, others none.
 func TestContentTypes(t *testing.T) {
 	t.Parallel()
