@@ -24,10 +24,20 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 )
+
+// interruptGrace is what an interrupted command has for its last words: those
+// of a wait that tell how to go on.
+const interruptGrace = time.Second
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	// A read from a terminal or a pipe cannot be interrupted; it must not keep
+	// the process.
+	context.AfterFunc(ctx, func() {
+		time.AfterFunc(interruptGrace, func() { os.Exit(exitInterrupted) })
+	})
 	code := Run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr, os.Getenv)
 	stop()
 	os.Exit(code)
