@@ -103,7 +103,7 @@ func (p *program) printAnswer(c methodCall, r rest.MethodResult) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(p.stdout, "%s answered %s with status %d\n%s\n", c.device, c.method, r.Status, text)
+	fmt.Fprintf(p.stdout, "%s answered %s with status %d\n%s\n", c.device, c.method, r.Status, cleanJSON(text))
 	return nil
 }
 

@@ -10,6 +10,7 @@ import (
 	"text/tabwriter"
 	"time"
 	"unicode"
+	"unicode/utf8"
 
 	"latchd/iothub/rest"
 )
@@ -18,10 +19,15 @@ func (p *program) wantsJSON() bool { return p.output == outputJSON }
 
 // printJSON shows a value to programs.
 func (p *program) printJSON(v any) error {
-	e := json.NewEncoder(p.stdout)
+	var text bytes.Buffer
+	e := json.NewEncoder(&text)
 	e.SetEscapeHTML(false)
 	e.SetIndent("", "  ")
-	return e.Encode(v)
+	if err := e.Encode(v); err != nil {
+		return err
+	}
+	_, err := p.stdout.Write(cleanJSON(text.Bytes()))
+	return err
 }
 
 // printTable shows rows in columns.
@@ -61,6 +67,25 @@ func clean(text string) string {
 		b.WriteRune(r)
 	}
 	return b.String()
+}
+
+// cleanJSON is clean for JSON text: its escapes mean the same to a program.
+// Those below the space can only stand between the values, as white space, and
+// stay.
+func cleanJSON(text []byte) []byte {
+	unsafe := func(r rune) bool { return r > ' ' && unsafeRune(r) }
+	if bytes.IndexFunc(text, unsafe) < 0 {
+		return text
+	}
+	var out []byte
+	for _, r := range string(text) {
+		if unsafe(r) {
+			out = fmt.Appendf(out, "\\u%04x", r) // none is above U+FFFF
+			continue
+		}
+		out = utf8.AppendRune(out, r)
+	}
+	return out
 }
 
 // unsafeRune is true also for the invisible ones that change the direction of

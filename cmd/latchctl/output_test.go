@@ -26,6 +26,38 @@ func TestClean(t *testing.T) {
 	}
 }
 
+// Of JSON only what looks different is written differently.
+func TestCleanJSON(t *testing.T) {
+	for text, want := range map[string]string{
+		"{\n  \"a\": \"Grüße, 日本 𝕏 \\u001b\"\r\n}":    "{\n  \"a\": \"Grüße, 日本 𝕏 \\u001b\"\r\n}",
+		"[\"\u009b31m\u202e\u2028\x7f\"]":             `["\u009b31m\u202e\u2028\u007f"]`,
+		"{\"key \u0085\":\"not UTF-8 \xff, \ufffd\"}": `{"key \u0085":"not UTF-8 \ufffd, \ufffd"}`,
+	} {
+		if got := string(cleanJSON([]byte(text))); got != want {
+			t.Errorf("%q: %s, want %s", text, got, want)
+		}
+	}
+}
+
+// What a device says reaches a terminal without control characters in every
+// form of output.
+func TestAnswersAreClean(t *testing.T) {
+	c := methodCall{device: "d1", method: "m"}
+	for _, payload := range []string{`"` + "A\u009b31mB\u202eC\x7f" + `"`, `{"` + "\u009b" + `":"` + "\u2066" + `"}`} {
+		for _, output := range []string{outputTable, outputJSON} {
+			var out bytes.Buffer
+			p := &program{stdout: &checkedWriter{to: &out}, output: output}
+			if err := p.printAnswer(c, rest.MethodResult{Status: 200, Payload: []byte(payload)}); err != nil {
+				t.Fatal(err)
+			}
+			lines := strings.ReplaceAll(out.String(), "\n", "")
+			if clean(lines) != lines {
+				t.Errorf("%s of %q: %q", output, payload, out.String())
+			}
+		}
+	}
+}
+
 func TestRedact(t *testing.T) {
 	for _, text := range []string{
 		`unknown command "HostName=h;SharedAccessKeyName=p;SharedAccessKey=U0VDUkVU=" for x`,

@@ -102,7 +102,7 @@ func (p *program) queryJSON(ctx context.Context, text string, limit int) error {
 		if err := json.Compact(&line, row); err != nil {
 			return err
 		}
-		if _, err := p.stdout.Write(line.Bytes()); err != nil {
+		if _, err := p.stdout.Write(cleanJSON(line.Bytes())); err != nil {
 			return err
 		}
 	}
