@@ -166,7 +166,7 @@ func (p *program) roots() (*x509.CertPool, error) {
 	if name == "" {
 		return nil, nil
 	}
-	text, err := os.ReadFile(name)
+	text, err := readFile(name, maxFile)
 	if err != nil {
 		return nil, usagef("certificate authority: %w", err)
 	}

@@ -25,7 +25,7 @@ func (p *program) jsonText(name, arg string) (json.RawMessage, error) {
 	case arg == "-":
 		text, err = io.ReadAll(io.LimitReader(p.stdin, maxInput+1))
 	case strings.HasPrefix(arg, "@"):
-		text, err = readFile(arg[1:])
+		text, err = readFile(arg[1:], maxInput+1)
 	}
 	if err != nil {
 		return nil, usagef("%s: %w", name, err)
@@ -41,13 +41,14 @@ func (p *program) jsonText(name, arg string) (json.RawMessage, error) {
 	return text, nil
 }
 
-func readFile(name string) ([]byte, error) {
+// readFile reads at most so many bytes of a file, which may be one without end.
+func readFile(name string, most int64) ([]byte, error) {
 	f, err := os.Open(name)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	return io.ReadAll(io.LimitReader(f, maxInput+1))
+	return io.ReadAll(io.LimitReader(f, most))
 }
 
 // patch reads a merge patch for a twin section; nil where arg is "".
