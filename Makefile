@@ -25,11 +25,11 @@ help: ## list the targets
 
 .PHONY: demo
 demo: here ## the main job on this machine: hub, three devices, lock, reboot, jobs (under a minute)
-	@LATCHD_BIN=build/$(HERE) test/demo/demo.sh
+	@LATCHD_BIN=build/$(HERE) exec test/demo/demo.sh
 
 .PHONY: up
 up: here ## the same hub and devices, to try things on, until Ctrl-C
-	@LATCHD_BIN=build/$(HERE) test/demo/up.sh
+	@LATCHD_BIN=build/$(HERE) exec test/demo/up.sh
 
 .PHONY: test
 test: need-go ## all tests, under the race detector where there is one

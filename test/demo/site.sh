@@ -16,17 +16,18 @@ site_dir=
 site_down() {
 	local status=$?
 	trap - EXIT
-	trap '' INT TERM # a second Ctrl-C must not leave half of it behind
+	trap '' INT TERM HUP PIPE # a second Ctrl-C must not leave half of it behind
+	set +e                    # and neither must a terminal that was closed
 	# Devices first, so that they say goodbye to a hub that is still there.
 	local i
 	for ((i = ${#site_pids[@]} - 1; i >= 0; i--)); do
-		kill "${site_pids[i]}" 2>/dev/null || true
-		wait "${site_pids[i]}" 2>/dev/null || true
+		kill "${site_pids[i]}" 2>/dev/null
+		wait "${site_pids[i]}" 2>/dev/null
 	done
 	if [[ -n $site_dir ]]; then
 		if ((status != 0 && status != 130)); then
 			echo "--- it went wrong; what the programs said last:" >&2
-			tail -n 15 "$site_dir"/*.log >&2 || true
+			tail -n 15 "$site_dir"/*.log >&2
 		fi
 		rm -rf "$site_dir"
 	fi
@@ -50,7 +51,7 @@ is_connected() { latchctl twin show "$1" --output json | grep -q '"connectionSta
 
 site_up() {
 	trap site_down EXIT
-	trap 'exit 130' INT TERM
+	trap 'exit 130' INT TERM HUP
 	site_dir=$(mktemp -d)
 	latchhub init --dir "$site_dir/hub" >/dev/null
 	latchhub serve --dir "$site_dir/hub" --mqtt 127.0.0.1:0 --https 127.0.0.1:0 >"$site_dir/hub.log" 2>&1 &

@@ -6,7 +6,7 @@ source "$(dirname "${BASH_SOURCE[0]}")/site.sh"
 
 echo 'Starting a hub and three simulated devices on this machine ...'
 site_up
-trap 'printf "\nStopping.\n"; exit 0' INT TERM
+trap 'printf "\nStopping.\n" || true; exit 0' INT TERM HUP
 
 cat <<TEXT
 
