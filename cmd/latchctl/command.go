@@ -72,8 +72,10 @@ func mayHaveActed(err error) bool {
 		return refused.Status() == http.StatusGatewayTimeout || refused.Code == iothub.DeviceUnavailable ||
 			refused.Code != iothub.DeviceNotOnline && refused.Status() >= http.StatusInternalServerError
 	}
-	unreachable, ok := errors.AsType[*service.UnreachableError](err)
-	return ok && unreachable.MaybeSent
+	if unreachable, ok := errors.AsType[*service.UnreachableError](err); ok {
+		return unreachable.MaybeSent
+	}
+	return true // there was an answer, but none of a hub's
 }
 
 // printCommand shows the answer to a command: its sentence, then the rest.

@@ -87,6 +87,31 @@ func TestStrangeAnswers(t *testing.T) {
 	}
 }
 
+// JSON of somebody else is not taken for success.
+func TestIncompleteAnswers(t *testing.T) {
+	method := rest.MethodCall{MethodName: "lockDoor"}
+	work := rest.JobRequest{JobID: "j", QueryCondition: "*", CloudToDeviceMethod: &method}
+	for _, body := range []string{"null", "{}", `{"error":"please log in"}`} {
+		hub := newHub(t, reply{body: body}).client(t)
+		_, device := hub.Device(t.Context(), "d1")
+		_, created := hub.CreateDevice(t.Context(), service.NewDevice{ID: "d1"})
+		_, twin := hub.Twin(t.Context(), "d1")
+		_, updated := hub.UpdateTwin(t.Context(), "d1", rest.TwinPatch{}, "")
+		_, job := hub.Job(t.Context(), "j")
+		_, scheduled := hub.CreateJob(t.Context(), work)
+		_, invoked := hub.Invoke(t.Context(), "d1", method)
+		for i, err := range []error{device, created, twin, updated, job, scheduled, invoked} {
+			if err == nil || !strings.Contains(err.Error(), "not what an IoT Hub sends: it has no ") {
+				t.Errorf("%s, call %d: error %v", body, i, err)
+			}
+		}
+	}
+	hub := newHub(t, reply{body: `{"status":0}`}).client(t)
+	if got, err := hub.Invoke(t.Context(), "d1", method); err != nil || got.Status != 0 || got.Payload != nil {
+		t.Errorf("%+v, %v", got, err)
+	}
+}
+
 // endless is a hub whose answer does not stop.
 type endless struct{}
 

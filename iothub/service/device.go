@@ -69,7 +69,7 @@ func (c *Client) CreateDevice(ctx context.Context, d NewDevice) (rest.Device, er
 	out, err := exchange[rest.Device](ctx, c, call{
 		verb: http.MethodPut, path: devicePath(d.ID), body: body, repeat: ifThrottled,
 	})
-	return out, wrap("create device "+d.ID, err)
+	return out, wrap("create device "+d.ID, complete(err, out.DeviceID != "", "deviceId"))
 }
 
 // Device reads an identity, keys included: the result is a secret.
@@ -78,7 +78,7 @@ func (c *Client) Device(ctx context.Context, id string) (rest.Device, error) {
 		return rest.Device{}, err
 	}
 	out, err := exchange[rest.Device](ctx, c, call{verb: http.MethodGet, path: devicePath(id), repeat: always})
-	return out, wrap("get device "+id, err)
+	return out, wrap("get device "+id, complete(err, out.DeviceID != "", "deviceId"))
 }
 
 // DeleteDevice removes an identity and its twin. With an etag, only if it is

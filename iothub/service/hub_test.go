@@ -39,6 +39,9 @@ type request struct {
 	body   string
 }
 
+// anybody is what a hub has to say at least of a device, its twin, or a job.
+const anybody = `{"deviceId":"d1","jobId":"j"}`
+
 // newHub starts a hub that gives the replies one after the other, the last
 // one for ever.
 func newHub(t *testing.T, replies ...reply) *scriptedHub {

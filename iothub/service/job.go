@@ -30,7 +30,7 @@ func (c *Client) CreateJob(ctx context.Context, job rest.JobRequest) (rest.Job, 
 	out, err := exchange[rest.Job](ctx, c, call{
 		verb: http.MethodPut, path: jobPath(job.JobID), body: job, repeat: ifThrottled,
 	})
-	return out, wrap("create job "+job.JobID, err)
+	return out, wrap("create job "+job.JobID, complete(err, out.JobID != "", "jobId"))
 }
 
 // CheckCondition tells what is wrong with the condition of a job, and gives
@@ -73,7 +73,7 @@ func (c *Client) Job(ctx context.Context, id string) (rest.Job, error) {
 		return rest.Job{}, err
 	}
 	out, err := exchange[rest.Job](ctx, c, call{verb: http.MethodGet, path: jobPath(id), repeat: always})
-	return out, wrap("get job "+id, err)
+	return out, wrap("get job "+id, complete(err, out.JobID != "", "jobId"))
 }
 
 // CancelJob cancels a job that has not ended. Azure refuses it for one that

@@ -2,6 +2,7 @@ package service
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"time"
@@ -39,10 +40,16 @@ func (c *Client) Invoke(ctx context.Context, id string, m rest.MethodCall) (rest
 		return rest.MethodResult{}, err
 	}
 	wait := time.Duration(*m.ConnectTimeoutInSeconds+*m.ResponseTimeoutInSeconds) * time.Second
-	out, err := exchange[rest.MethodResult](ctx, c, call{
+	out, err := exchange[struct {
+		Status  *int            `json:"status"` // any number is a device's own
+		Payload json.RawMessage `json:"payload"`
+	}](ctx, c, call{
 		verb: http.MethodPost, path: twinPath(id) + "/methods", body: m, repeat: never, timeout: wait + httpMargin,
 	})
-	return out, wrap("invoke "+m.MethodName+" on "+id, err)
+	if err = complete(err, out.Status != nil, "status"); err != nil {
+		return rest.MethodResult{}, wrap("invoke "+m.MethodName+" on "+id, err)
+	}
+	return rest.MethodResult{Status: *out.Status, Payload: out.Payload}, nil
 }
 
 // completeMethod checks the call and fills in the timeouts.

@@ -90,7 +90,7 @@ func TestTokenIsRenewed(t *testing.T) {
 				t.Errorf("token ends %s: %v", sas.Expiry, err)
 			}
 			tokens = append(tokens, r.Header.Get("Authorization"))
-			return reply{body: `{}`}
+			return reply{body: anybody}
 		})})
 		for range 13 { // two hours
 			if _, err := client.Twin(t.Context(), "d1"); err != nil {

@@ -214,3 +214,12 @@ func exchange[T any](ctx context.Context, c *Client, q call) (out T, err error) 
 	err = got.decode(&out)
 	return out, err
 }
+
+// complete is err, or an error where an answer that is JSON lacks the member
+// that each such answer of a hub has: a proxy's {} is not a door that locked.
+func complete(err error, there bool, member string) error {
+	if err == nil && !there {
+		return fmt.Errorf("the answer is not what an IoT Hub sends: it has no %s", member)
+	}
+	return err
+}

@@ -71,7 +71,7 @@ func TestRepetition(t *testing.T) {
 					if strings.HasSuffix(r.URL.Path, "/query") {
 						return reply{body: `[]`}
 					}
-					return reply{body: `{}`}
+					return reply{body: anybody}
 				})})
 				err := test.call(t.Context(), client)
 				if n != test.want {
@@ -88,7 +88,7 @@ func TestRepetition(t *testing.T) {
 // The same over a real connection: net/http must not repeat a POST either,
 // not even on a kept connection that broke.
 func TestMethodIsSentOnceOverTheWire(t *testing.T) {
-	hub := newHub(t, reply{body: `{}`}, reply{hangUp: true})
+	hub := newHub(t, reply{body: anybody}, reply{hangUp: true})
 	client := hub.client(t)
 	if _, err := client.Twin(t.Context(), "d1"); err != nil { // keeps a connection
 		t.Fatal(err)
@@ -125,7 +125,7 @@ func TestRetryAfter(t *testing.T) {
 						r.header["Retry-After"] = test.header
 						return r
 					}
-					return reply{body: `{}`}
+					return reply{body: anybody}
 				})})
 				_, _ = client.Twin(t.Context(), "d1")
 				if took := time.Since(began); took < test.least || took > test.most || n != test.want {
@@ -195,7 +195,7 @@ func TestInterrupted(t *testing.T) {
 // A certificate that nobody we trust has signed ends the attempt before the
 // token is sent, and is not tried again.
 func TestUntrusted(t *testing.T) {
-	hub := newHub(t, reply{body: `{}`})
+	hub := newHub(t, reply{body: anybody})
 	client := newClient(t, hub.host(), service.Options{RootCAs: x509.NewCertPool()})
 	_, err := client.Twin(t.Context(), "d1")
 	unreachable, ok := errors.AsType[*service.UnreachableError](err)

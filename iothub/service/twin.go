@@ -15,7 +15,7 @@ func (c *Client) Twin(ctx context.Context, id string) (rest.Twin, error) {
 		return rest.Twin{}, err
 	}
 	out, err := exchange[rest.Twin](ctx, c, call{verb: http.MethodGet, path: twinPath(id), repeat: always})
-	return out, wrap("get twin of "+id, err)
+	return out, wrap("get twin of "+id, complete(err, out.DeviceID != "", "deviceId"))
 }
 
 // UpdateTwin merges a patch into tags and desired properties (null removes)
@@ -28,7 +28,7 @@ func (c *Client) UpdateTwin(ctx context.Context, id string, patch rest.TwinPatch
 	out, err := exchange[rest.Twin](ctx, c, call{
 		verb: http.MethodPatch, path: twinPath(id), ifMatch: anyETag(etag), body: patch, repeat: ifThrottled,
 	})
-	return out, wrap("update twin of "+id, err)
+	return out, wrap("update twin of "+id, complete(err, out.DeviceID != "", "deviceId"))
 }
 
 func twinPath(id string) string { return "/twins/" + url.PathEscape(id) }
