@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"runtime/debug"
+	"strings"
 	"sync"
 
 	"latchd/iothub"
@@ -21,6 +22,10 @@ const (
 	// A repetition by the hub comes within seconds, not thousands of methods
 	// later.
 	maxRequestIDs = 4096
+
+	// maxRequestID bounds an id in bytes, so that remembering them costs 4 MB
+	// at most. Hubs send numbers and UUIDs.
+	maxRequestID = 1024
 )
 
 // method takes the request of a direct method: drops it, refuses it, or
@@ -56,6 +61,8 @@ func (s *session) stale(requestID string, m message) string {
 		// It comes under a subscription that somebody else made for this
 		// device id; at QoS 1 a hub keeps messages for that.
 		return "it may have waited in the session"
+	case len(requestID) > maxRequestID:
+		return "its request id is too long"
 	case !s.seen.add(requestID):
 		return "its request id was seen before"
 	}
@@ -168,6 +175,7 @@ func (r *requestIDs) add(id string) bool {
 	if r.known[id] {
 		return false
 	}
+	id = strings.Clone(id) // it may be a part of a topic of 64 KB
 	if r.known == nil {
 		r.known = map[string]bool{}
 	}

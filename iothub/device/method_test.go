@@ -92,6 +92,19 @@ func TestOldMethodIsDropped(t *testing.T) {
 	})
 }
 
+// Request ids are remembered, so they cannot be of any length.
+func TestMethodWithALongRequestIDIsDropped(t *testing.T) {
+	inBubble(t, nil, func(t *testing.T, h *hub, d *device) {
+		d.run()
+		next(t, "state", d.states)
+		h.writeRaw(request(0, strings.Repeat("x", maxRequestID+1), 0, false))
+		synctest.Wait()
+		nothing(t, "method", d.methods)
+		h.writeRaw(request(0, strings.Repeat("x", maxRequestID), 0, false))
+		next(t, "method", d.methods)
+	})
+}
+
 // A broker that keeps requests for a device that is away, under a subscription
 // that somebody else made at QoS 1, delivers them right after CONNACK.
 func TestMethodThatWaitedInTheSessionIsDropped(t *testing.T) {
