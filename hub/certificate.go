@@ -123,10 +123,16 @@ func readPair(dir, certName, keyName string) (pair, error) {
 // the writes of a key and its certificate leaves such a pair).
 func serverCertificate(dir string, names []string, now time.Time) (tls.Certificate, error) {
 	server, err := readPair(dir, serverFile, serverKeyFile)
-	if err != nil || !goodFor(server.cert, names, now) {
-		ca, err := readPair(dir, caFile, caKeyFile)
-		if err != nil {
-			return tls.Certificate{}, err
+	if err != nil || !isFor(server.cert, names) || !isTimely(server.cert, now) {
+		ca, caErr := readPair(dir, caFile, caKeyFile)
+		if caErr != nil {
+			return tls.Certificate{}, caErr
+		}
+		// A clock behind the authority's beginning is not set yet (a machine
+		// without a battery starts in 1970), and says nothing about the old
+		// certificate. A new one would have ended when the clock is set.
+		if err == nil && isFor(server.cert, names) && now.Before(ca.cert.NotBefore) {
+			return server.tls(), nil
 		}
 		if err := issueServer(dir, ca, names, now); err != nil {
 			return tls.Certificate{}, err
@@ -135,13 +141,19 @@ func serverCertificate(dir string, names []string, now time.Time) (tls.Certifica
 			return tls.Certificate{}, err
 		}
 	}
-	return tls.Certificate{Certificate: [][]byte{server.cert.Raw}, PrivateKey: server.key, Leaf: server.cert}, nil
+	return server.tls(), nil
 }
 
-func goodFor(cert *x509.Certificate, names []string, now time.Time) bool {
-	if now.Add(renewBefore).After(cert.NotAfter) || now.Before(cert.NotBefore) {
-		return false
-	}
+func (p pair) tls() tls.Certificate {
+	return tls.Certificate{Certificate: [][]byte{p.cert.Raw}, PrivateKey: p.key, Leaf: p.cert}
+}
+
+// isTimely tells whether a certificate is valid and will be for a while.
+func isTimely(cert *x509.Certificate, now time.Time) bool {
+	return !now.Add(renewBefore).After(cert.NotAfter) && !now.Before(cert.NotBefore)
+}
+
+func isFor(cert *x509.Certificate, names []string) bool {
 	for _, name := range names {
 		if cert.VerifyHostname(name) != nil {
 			return false

@@ -137,9 +137,10 @@ func (h *Hub) renewCertificate() error {
 	return nil
 }
 
-// certificateCheck is how often a hub that runs for months looks at its
-// certificate. It is renewed weeks before its end, so any time will do.
-const certificateCheck = 12 * time.Hour
+// certificateCheck is how often a hub looks at its certificate. It is renewed
+// weeks before its end; but where a machine without a battery learns the time
+// only after the start, that may have passed already, and nobody can connect.
+const certificateCheck = 10 * time.Minute
 
 // keepCertificate renews the server's certificate in time, until ctx ends.
 func (h *Hub) keepCertificate(ctx context.Context) {

@@ -160,6 +160,9 @@ func TestServerCertificateIsRenewed(t *testing.T) {
 	if !renewed(names, end.Add(-29*24*time.Hour)) {
 		t.Error("not renewed with 29 days left")
 	}
+	if renewed(names, time.Unix(0, 0)) {
+		t.Error("renewed by a clock that is not set")
+	}
 	if !renewed(append(names, "new.example"), now) {
 		t.Error("not renewed for a new name")
 	}
