@@ -10,7 +10,6 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
-	"syscall"
 	"time"
 
 	"latchd/agent"
@@ -37,11 +36,11 @@ func serve(ctx context.Context, cfg config, configErr error, simulate bool, stde
 	if configErr != nil {
 		log.Error("the configuration cannot be used; the door keeps its last good settings", "error", configErr)
 	}
-	unlock, err := makeDirectories(cfg.State)
+	release, err := takeState(cfg.State.Directory, log)
 	if err != nil {
 		return err
 	}
-	defer unlock()
+	defer release()
 	var (
 		m   machine
 		sim *firmware.Simulated
@@ -70,7 +69,7 @@ func serve(ctx context.Context, cfg config, configErr error, simulate bool, stde
 		return err
 	}
 	if sim != nil && sim.Stopping(ctx) {
-		unlock() // the next boot of this process takes it again
+		release() // the next boot of this process takes it again
 		if err := sim.PowerCycle(ctx); err != nil && !errors.Is(err, context.Canceled) {
 			return err
 		}
@@ -280,23 +279,6 @@ func information(m machine) map[string]any {
 	}
 	doc["__t"] = "c" // the plug-and-play mark of a component
 	return doc
-}
-
-// makeDirectories makes the state directory and takes it for this process
-// alone: two agents on one state would each believe to be the only one.
-func makeDirectories(s stateConfig) (unlock func(), err error) {
-	if err := os.MkdirAll(s.Directory, 0o700); err != nil {
-		return nil, fmt.Errorf("make the state directory: %w", err)
-	}
-	f, err := os.OpenFile(filepath.Join(s.Directory, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
-	if err != nil {
-		return nil, fmt.Errorf("lock the state directory: %w", err)
-	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		_ = f.Close()
-		return nil, fmt.Errorf("another latchd uses the state directory %s", s.Directory)
-	}
-	return func() { _ = f.Close() }, nil
 }
 
 func newLogger(stderr io.Writer, level slog.Level) *slog.Logger {
