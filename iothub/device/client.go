@@ -84,6 +84,7 @@ type Client struct {
 	requests atomic.Uint64 // the last $rid: unique in the process, so that no answer of an earlier session fits
 	inFlight chan struct{} // holds one element per method in flight, of whatever session
 	refusals chan struct{} // holds one element per method being refused
+	warnings warnings      // about methods
 	reports  *reports
 	news     *news
 	stopped  chan struct{}   // closed when Run is over

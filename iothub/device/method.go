@@ -32,7 +32,7 @@ const (
 // starts it.
 func (s *session) method(t iothub.Topic, m message) {
 	if why := s.stale(t.RequestID, m); why != "" {
-		s.client.log.Warn("a direct method was dropped", "method", t.Method, "why", why)
+		s.client.warn("a direct method was dropped", "method", t.Method, "why", why)
 		return
 	}
 	switch {
@@ -97,7 +97,7 @@ func (s *session) finishMethod(t iothub.Topic, response iothub.MethodResponse) {
 	}
 	err := s.answer(t, response)
 	if err != nil {
-		s.client.log.Warn("the answer to a direct method did not reach the hub", "method", t.Method, "error", err)
+		s.client.warn("the answer to a direct method did not reach the hub", "method", t.Method, "error", err)
 	}
 	if sent != nil {
 		s.client.guard("Sent of method "+t.Method, func() { sent(err) })
@@ -126,16 +126,16 @@ func (s *session) refuse(t iothub.Topic, status int, text string) {
 	select {
 	case s.client.refusals <- struct{}{}:
 	default:
-		s.client.log.Warn("a direct method was dropped", "method", t.Method, "why", "too many are being refused already")
+		s.client.warn("a direct method was dropped", "method", t.Method, "why", "too many are being refused already")
 		return
 	}
-	s.client.log.Warn("a direct method was refused", "method", t.Method, "status", status, "why", text)
+	s.client.warn("a direct method was refused", "method", t.Method, "status", status, "why", text)
 	s.messages.enter()
 	go func() {
 		defer func() { <-s.client.refusals }()
 		defer s.messages.end()
 		if err := s.answer(t, plainResponse(status, text)); err != nil {
-			s.client.log.Warn("the answer to a direct method did not reach the hub", "method", t.Method, "error", err)
+			s.client.warn("the answer to a direct method did not reach the hub", "method", t.Method, "error", err)
 		}
 	}()
 }
@@ -150,6 +150,9 @@ func (s *session) answer(t iothub.Topic, r iothub.MethodResponse) error {
 	topic := iothub.Topic{Kind: iothub.TopicMethodResponse, Status: r.Status, RequestID: t.RequestID}
 	return s.publish(context.Background(), topic.String(), 1, r.Payload)
 }
+
+// warn writes a warning about methods, unless there are too many.
+func (c *Client) warn(text string, args ...any) { c.warnings.warn(c.log, text, args...) }
 
 // guard calls a function of the handler and survives its panic.
 func (c *Client) guard(what string, call func()) { guard(c.log, what, call) }

@@ -1,9 +1,11 @@
 package device
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -270,6 +272,29 @@ func TestAnswerWithoutPuback(t *testing.T) {
 		}
 		if s := next(t, "state", d.states); s.up || s.why == nil {
 			t.Errorf("state %+v", s)
+		}
+	})
+}
+
+// A flood of methods does not become a flood of lines in the log.
+func TestWarningsAreFew(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		logger := slog.New(slog.NewTextHandler(&log, nil))
+		var w warnings
+		for range 100_000 {
+			w.warn(logger, "dropped", "method", "m")
+		}
+		if n := strings.Count(log.String(), "\n"); n != maxWarnings {
+			t.Errorf("%d lines, want %d", n, maxWarnings)
+		}
+		log.Reset()
+		time.Sleep(time.Minute)
+		w.warn(logger, "dropped", "method", "m")
+		w.warn(logger, "dropped", "method", "m")
+		first, second, _ := strings.Cut(log.String(), "\n")
+		if !strings.HasSuffix(first, fmt.Sprint("method=m leftOut=", 100_000-maxWarnings)) || strings.Contains(second, "leftOut") {
+			t.Errorf("a minute later:\n%s", log.String())
 		}
 	})
 }
