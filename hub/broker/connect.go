@@ -136,7 +136,7 @@ func (b *Broker) admit(k *link, c connect) error {
 	if err := s.start(expiry); err != nil {
 		return fmt.Errorf("%w: %w", errUnavailable, err)
 	}
-	b.cfg.Log.Info("device connected", "device", d.id, "remote", k.RemoteAddr().String(), "client", credentials.ClientType)
+	b.cfg.Log.Info("device connected", "device", d.id, "remote", k.RemoteAddr().String(), "client", logText(credentials.ClientType))
 	return nil
 }
 

@@ -197,7 +197,7 @@ func (s *session) end(cause error) {
 	case reason == "" && cause != nil:
 		reason = cause.Error()
 	}
-	s.broker.cfg.Log.Info("device disconnected", "device", id, "why", reason)
+	s.broker.cfg.Log.Info("device disconnected", "device", id, "why", logText(reason))
 }
 
 // forget marks the filters to be dropped at the end. False if that is past.
