@@ -74,6 +74,15 @@ func unfinishedJobs(ctx context.Context, from reader) ([]job, error) {
 	return all, nil
 }
 
+// countUnfinishedJobs counts them, without reading their work.
+func countUnfinishedJobs(ctx context.Context, from reader) (n int, err error) {
+	err = from.QueryRowContext(ctx, "SELECT count(*) FROM jobs WHERE status IN (?, ?)", rest.JobQueued, rest.JobRunning).Scan(&n)
+	if err != nil {
+		return 0, fmt.Errorf("count unfinished jobs: %w", err)
+	}
+	return n, nil
+}
+
 func insertJob(ctx context.Context, tx *sql.Tx, j job) error {
 	_, err := tx.ExecContext(ctx, `INSERT INTO jobs (job_id, type, work, condition, created, start, seconds, status, failure)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, '')`,

@@ -61,12 +61,12 @@ func (js *jobs) create(ctx context.Context, j job) error {
 		case !errors.Is(err, &iothub.Error{Code: iothub.JobNotFound}):
 			return err
 		}
-		waiting, err := unfinishedJobs(ctx, tx)
+		waiting, err := countUnfinishedJobs(ctx, tx)
 		if err != nil {
 			return err
 		}
-		if len(waiting) >= maxActiveJobs {
-			return iothub.Errorf(iothub.ThrottlingMaxActiveJobCountExceeded, "%d jobs wait or run already", len(waiting))
+		if waiting >= maxActiveJobs {
+			return iothub.Errorf(iothub.ThrottlingMaxActiveJobCountExceeded, "%d jobs wait or run already", waiting)
 		}
 		return insertJob(ctx, tx, j)
 	})

@@ -138,6 +138,22 @@ func TestJobRefusals(t *testing.T) {
 	}
 }
 
+// Jobs that wait or run are bounded; those that are over do not count.
+func TestActiveJobsAreBounded(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	create := func(i int) reply {
+		return r.call("PUT", fmt.Sprint("/jobs/v2/j", i), `{"type":"scheduleUpdateTwin","updateTwin":{"tags":{"a":1}},"queryCondition":"*","startTime":"2999-01-01T00:00:00Z"}`)
+	}
+	for i := range 100 {
+		create(i).want(200)
+	}
+	create(100).fails(iothub.ThrottlingMaxActiveJobCountExceeded)
+	r.call("POST", "/jobs/v2/j7/cancel", "").want(200)
+	create(100).want(200)
+	create(101).fails(iothub.ThrottlingMaxActiveJobCountExceeded)
+}
+
 func TestScheduledJob(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
