@@ -35,10 +35,11 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	// A read from a terminal or a pipe cannot be interrupted; it must not keep
 	// the process.
-	context.AfterFunc(ctx, func() {
+	release := context.AfterFunc(ctx, func() {
 		time.AfterFunc(interruptGrace, func() { os.Exit(exitInterrupted) })
 	})
 	code := Run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr, os.Getenv)
+	release() // before stop, which ends ctx too
 	stop()
 	os.Exit(code)
 }
