@@ -1,7 +1,11 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 )
@@ -48,6 +52,44 @@ func TestContractLock(t *testing.T) {
 			r.reported("door.state", "unlocked")
 			r.pass(3 * time.Second)
 			r.reported("door.state", "locked")
+		}},
+		{"lockTime is 1 s to 24 h", func(r *rig) {
+			for _, d := range []string{`1`, `"24h"`, `"P1D"`} {
+				r.want(200, "lockDoor", `{"lockTime":`+d+`}`, "door.mode", "lockdown")
+			}
+			for _, d := range []string{`0.999`, `"24h1s"`, `1e300`, `-1`} {
+				r.want(400, "lockDoor", `{"lockTime":`+d+`}`)
+			}
+		}},
+		{"unlockDoor during heldUnlocked changes nothing", func(r *rig) {
+			r.want(200, "unlockDoor", `{"hold":true}`)
+			r.want(200, "unlockDoor", `{"unlockTime":"5s"}`, "door.mode", "heldUnlocked")
+			r.pass(time.Minute)
+			r.reported("door.state", "unlocked", "door.mode", "heldUnlocked")
+		}},
+		{"with a sensor of the bolt the report says what is sensed, and jammed clears by itself", func(r *rig) {
+			r.input("bolt", "thrown")
+			r.reported("door.state", "locked", "door.assumed", "-")
+			r.want(200, "unlockDoor", `{"hold":true}`, "door.state", "unlocking")
+			r.pass(time.Minute)
+			r.reported("door.state", "jammed", "door.mode", "heldUnlocked", "door.assumed", "-")
+			r.input("bolt", "withdrawn")
+			r.reported("door.state", "unlocked", "door.assumed", "-")
+		}},
+		{"hardware that fails is 503 with what failed, and a repeat does not try again", func(r *rig) {
+			mend := r.breakLine()
+			a := r.want(503, "unlockDoor", `{"hold":true,"commandId":"c1"}`, "door.state", "*")
+			if text := fmt.Sprint(a.body["Response"]); !strings.Contains(text, "drive the lock's line high to unlock") {
+				r.Errorf("it does not say what failed: %s", text)
+			}
+			mend()
+			r.pass(time.Minute)
+			moved := r.edges()
+			r.want(503, "unlockDoor", `{"hold":true,"commandId":"c1"}`, "replayed", "true")
+			r.reported("door.state", "locked")
+			if r.edges() != moved {
+				r.Error("the repeat moved the door")
+			}
 		}},
 		{"lockDoor ends any unlock at once", func(r *rig) {
 			for _, unlock := range []string{`{}`, `{"hold":true}`, `{"unlockTime":"1m"}`} {
@@ -308,4 +350,18 @@ func TestContractStatus(t *testing.T) {
 			r.reported("doorPolicy.ac", "400")
 		}},
 	})
+}
+
+// breakLine makes the lock's line fail: a directory stands where its file was.
+func (r *rig) breakLine() (mend func()) {
+	r.Helper()
+	edges := filepath.Join(r.dir, "run", "gpio", "edges")
+	if err := errors.Join(os.Rename(edges, edges+".away"), os.Mkdir(edges, 0o700)); err != nil {
+		r.Fatal(err)
+	}
+	return func() {
+		if err := errors.Join(os.Remove(edges), os.Rename(edges+".away", edges)); err != nil {
+			r.Fatal(err)
+		}
+	}
 }

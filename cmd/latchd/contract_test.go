@@ -492,6 +492,35 @@ func TestContractReboot(t *testing.T) {
 			a = r.want(200, "rebootDevice", `{"delay":"10s"}`)
 			r.want(409, "cancelOperation", `{"operationId":"`+fmt.Sprint(a.body["operationId"])+`"}`)
 		}},
+		{"a pending operation that cannot start expires after 7 days", func(r *rig) {
+			r.want(202, "rebootDevice", `{"delay":"1m","commandId":"c1"}`)
+			r.want(200, "unlockDoor", `{"hold":true}`)
+			r.pass(time.Minute)
+			r.freeze() // so that nothing polls for a week
+			time.Sleep(7*24*time.Hour - 5*time.Minute)
+			r.start()
+			r.want(200, "unlockDoor", `{"hold":true}`)
+			r.reported("pendingOperations", "*", "lastReboot", "-")
+			r.pass(10 * time.Minute)
+			r.reported("pendingOperations", "-", "lastReboot.state", "expired", "lastReboot.error", "*")
+			r.want(200, "rebootDevice", `{"delay":"1m","commandId":"c1"}`, "replayed", "true", "state", "expired")
+			if r.machine.asked.Load() != 0 {
+				r.Error("it happened all the same")
+			}
+		}},
+		{"a deferred operation waits for a clock that can judge its notAfter", func(r *rig) {
+			end := time.Now().Add(time.Hour).UTC().Format(time.RFC3339)
+			a := r.want(202, "rebootDevice", `{"delay":"20s","notAfter":"`+end+`"}`)
+			r.clock.set("restored", 0)
+			r.pass(time.Minute)
+			r.reported("pendingOperations."+fmt.Sprint(a.body["operationId"])+".blockedBy", "clock")
+			r.clock.set("synchronized", 0)
+			r.agent.ClockChanged()
+			r.pass(10 * time.Second)
+			if r.machine.asked.Load() != 1 {
+				r.Error("it did not go on with the clock")
+			}
+		}},
 		{"a dry run says what would happen and does nothing", func(r *rig) {
 			r.want(200, "rebootDevice", `{"dryRun":true,"commandId":"c1"}`, "wouldRun", "true", "blockers", "[]", "notBefore", "*")
 			r.want(200, "unlockDoor", `{"hold":true}`)
