@@ -50,10 +50,12 @@ Options:
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	flags := flag.NewFlagSet("latchd", flag.ContinueOnError)
 	flags.SetOutput(stderr)
-	flags.Usage = func() {
-		fmt.Fprint(flags.Output(), usage)
+	flags.Usage = func() {} // who asks for help gets it on standard output
+	help := func(to io.Writer) {
+		flags.SetOutput(to)
+		fmt.Fprint(to, usage)
 		flags.PrintDefaults()
-		fmt.Fprint(flags.Output(), "\nExit status: 0 after an ordered stop, 1 after a failure, 2 for a wrong command line\nor, with --check-config, a wrong configuration.\n")
+		fmt.Fprint(to, "\nExit status: 0 after an ordered stop, 1 after a failure, 2 for a wrong command line\nor, with --check-config, a wrong configuration.\n")
 	}
 	configFile := flags.String("config", "/etc/latchd/latchd.toml", "configuration `FILE`")
 	simulate := flags.Bool("simulate", false, "drive a simulated door on a simulated machine")
@@ -61,8 +63,10 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	showVersion := flags.Bool("version", false, "print the version and exit")
 	switch err := flags.Parse(args); {
 	case err == flag.ErrHelp:
+		help(stdout)
 		return exitOK
 	case err != nil:
+		help(stderr)
 		return exitUsage
 	case flags.NArg() > 0:
 		fmt.Fprintf(stderr, "latchd: %q is not an option; latchd takes no arguments\n", flags.Arg(0))
