@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -56,11 +57,16 @@ func decodePayload(payload []byte) (*params, error) {
 	return nil, errors.New("payload: must be a JSON object")
 }
 
-// hash is the same for payloads that mean the same.
+// hash is the same for payloads that ask for the same. commandId and notAfter
+// are not part of what is asked for: whoever repeats a command whose answer
+// was lost gives it a later end.
 func (p *params) hash() string {
-	text, _ := json.Marshal(p.values) // keys sorted; what was decoded always marshals
-	if len(p.values) == 0 {
-		text = nil
+	asked := maps.Clone(p.values)
+	delete(asked, "commandId")
+	delete(asked, "notAfter")
+	var text []byte
+	if len(asked) > 0 {
+		text, _ = json.Marshal(asked) // keys sorted; what was decoded always marshals
 	}
 	sum := sha256.Sum256(text)
 	return hex.EncodeToString(sum[:16])

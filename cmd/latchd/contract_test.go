@@ -138,6 +138,13 @@ func TestContractAtMostOnce(t *testing.T) {
 				r.Error("the repeat moved the door")
 			}
 		}},
+		{"a repeat with a later notAfter is the same command", func(r *rig) {
+			r.want(200, "unlockDoor", `{"commandId":"c1","unlockTime":"10s","notAfter":"2000-01-01T00:01:00Z"}`)
+			r.pass(5 * time.Minute)
+			r.want(200, "unlockDoor", `{"commandId":"c1","unlockTime":"10s","notAfter":"2000-01-01T00:10:00Z"}`, "replayed", "true")
+			r.want(200, "unlockDoor", `{"commandId":"c1","unlockTime":"10s"}`, "replayed", "true")
+			r.want(409, "unlockDoor", `{"commandId":"c1","unlockTime":"11s","notAfter":"2000-01-01T00:10:00Z"}`)
+		}},
 		{"the same id with another method or payload is 409", func(r *rig) {
 			r.want(200, "unlockDoor", `{"commandId":"c1"}`)
 			r.want(409, "unlockDoor", `{"commandId":"c1","unlockTime":"10s"}`)
