@@ -28,7 +28,9 @@
 //     error then, and the caller decides.
 //   - A request with the DUP flag, or with a request id that was seen in this
 //     session, is dropped. So is one above QoS 0 that arrives before the
-//     subscription: it may have waited in the session for days.
+//     subscription: it may have waited in the session for days. When the
+//     process itself stood still for seconds, the session ends and what
+//     arrived meanwhile goes with it.
 //   - A request is run once and answered once. When its session ends before
 //     the answer is acknowledged, the answer is not sent on the next: the hub
 //     has given up on it. The handler learns of that through Response.Sent.

@@ -345,7 +345,8 @@ type state struct {
 }
 
 // newDevice makes a client that answers each method with what respond gives,
-// in a goroutine of its own; nil: 200 {}, at once. The method "panic" panics.
+// in a goroutine of its own; nil: 200 {}, at once. The method "panic" panics, and "stall" keeps
+// the caller for 7 s.
 func newDevice(t *testing.T, cfg Config, respond func(context.Context, iothub.MethodRequest) iothub.MethodResponse) *device {
 	t.Helper()
 	const many = 4096
@@ -368,6 +369,9 @@ func newDevice(t *testing.T, cfg Config, respond func(context.Context, iothub.Me
 			switch {
 			case req.Name == "panic":
 				panic("out of order")
+			case req.Name == "stall":
+				time.Sleep(7 * time.Second)
+				answer(iothub.MethodResponse{Status: 200})
 			case respond == nil:
 				answer(iothub.MethodResponse{Status: 200, Payload: []byte(`{}`)})
 			default:

@@ -203,6 +203,33 @@ func TestMethodThatFails(t *testing.T) {
 	}
 }
 
+// What arrived while the process stood still may be too old: its caller may
+// have given up. The session ends, and the next one begins without it.
+func TestMethodAfterAStall(t *testing.T) {
+	respond := func(_ context.Context, req iothub.MethodRequest) iothub.MethodResponse {
+		return iothub.MethodResponse{Status: 200}
+	}
+	inBubble(t, respond, func(t *testing.T, h *hub, d *device) {
+		d.run()
+		next(t, "state", d.states)
+		h.call("stall", "1", "") // the handler keeps the session's loop for 7 s
+		h.call("unlockDoor", "2", "")
+		if got := next(t, "method", d.methods).Name; got != "stall" {
+			t.Fatalf("the first method was %s", got)
+		}
+		if down := next(t, "state", d.states); down.up || !strings.Contains(fmt.Sprint(down.why), "stood still for 7s") {
+			t.Fatalf("state %+v", down)
+		}
+		if up := next(t, "state", d.states); !up.up {
+			t.Fatalf("state %+v", up)
+		}
+		h.call("lockDoor", "3", "")
+		if got := next(t, "method", d.methods).Name; got != "lockDoor" {
+			t.Errorf("after the stall came %s", got)
+		}
+	})
+}
+
 // Two commands for one door must reach it in the order in which they came.
 func TestMethodsKeepTheirOrder(t *testing.T) {
 	inBubble(t, nil, func(t *testing.T, h *hub, d *device) {

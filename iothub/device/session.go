@@ -115,6 +115,9 @@ func (s *session) serve(ctx context.Context) error {
 		renew = timer.C
 	}
 	defer s.twin.stopTimers()
+	alive := pulse{time.Now()}
+	beat := time.NewTicker(pulseEvery)
+	defer beat.Stop()
 	stop := ctx.Done()
 	for {
 		s.exchange()
@@ -124,7 +127,11 @@ func (s *session) serve(ctx context.Context) error {
 		var err error
 		select {
 		case m := <-s.inbox:
-			s.receive(m)
+			if err = alive.check(); err == nil {
+				s.receive(m)
+			}
+		case <-beat.C:
+			err = alive.beat()
 		case err = <-s.subscribed:
 			s.isSubscribed = err == nil
 			s.twin.wanted = true

@@ -115,3 +115,33 @@ func TestNoSecretIsWritten(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// TestFrozenAgent stops the process while an unlock is on its way. The
+// operator is told that there was no answer; when the process goes on, the door
+// does not open any more, and the device is there again.
+func TestFrozenAgent(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, "door")
+	edges := s.read("door.run/gpio/edges")
+	if err := s.devices["door"].cmd.Process.Signal(syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	status, answer := s.request("POST", "/twins/door/methods",
+		`{"methodName":"unlockDoor","payload":{"hold":true},"responseTimeoutInSeconds":7,"connectTimeoutInSeconds":0}`)
+	if status != 504 {
+		t.Errorf("the call of a frozen device: status %d, %v", status, answer)
+	}
+	if err := s.devices["door"].cmd.Process.Signal(syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	s.await("the device takes commands again", func() bool {
+		status, _ := s.request("POST", "/twins/door/methods", `{"methodName":"lockDoor","payload":{"commandId":"after"},"connectTimeoutInSeconds":10}`)
+		return status == 200
+	})
+	if now := s.read("door.run/gpio/edges"); now != edges {
+		t.Errorf("the door moved late:\n%s\nthen\n%s", edges, now)
+	}
+	if log := s.read("door.log"); !strings.Contains(log, "stood still") {
+		t.Errorf("the log does not say that the process stood still:\n%s", log)
+	}
+}
