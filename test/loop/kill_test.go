@@ -123,17 +123,13 @@ func TestFrozenAgent(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, "door")
 	edges := s.read("door.run/gpio/edges")
-	if err := s.devices["door"].cmd.Process.Signal(syscall.SIGSTOP); err != nil {
-		t.Fatal(err)
-	}
+	s.freeze(s.devices["door"])
 	status, answer := s.request("POST", "/twins/door/methods",
 		`{"methodName":"unlockDoor","payload":{"hold":true},"responseTimeoutInSeconds":7,"connectTimeoutInSeconds":0}`)
 	if status != 504 {
 		t.Errorf("the call of a frozen device: status %d, %v", status, answer)
 	}
-	if err := s.devices["door"].cmd.Process.Signal(syscall.SIGCONT); err != nil {
-		t.Fatal(err)
-	}
+	s.thaw(s.devices["door"])
 	s.await("the device takes commands again", func() bool {
 		status, _ := s.request("POST", "/twins/door/methods", `{"methodName":"lockDoor","payload":{"commandId":"after"},"connectTimeoutInSeconds":10}`)
 		return status == 200

@@ -181,6 +181,41 @@ func (p *process) signal(sig os.Signal) {
 	<-p.done
 }
 
+// freeze stops a process and waits until each of its threads stands still.
+// kill(2) returns before that: on a busy machine the other threads run on
+// until one of them has taken the signal.
+func (s *site) freeze(p *process) {
+	s.Helper()
+	if err := p.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
+		s.Fatal(err)
+	}
+	s.await("the process stands still", func() bool {
+		threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", p.cmd.Process.Pid))
+		if err != nil || len(threads) == 0 {
+			s.Fatalf("no threads of process %d: %v", p.cmd.Process.Pid, err)
+		}
+		for _, thread := range threads {
+			// proc(5): the state follows the name, which stands in parentheses.
+			stat, err := os.ReadFile(thread)
+			if err != nil {
+				return false // it ended meanwhile: look again
+			}
+			if _, after, _ := strings.Cut(string(stat), ") "); !strings.HasPrefix(after, "T") {
+				return false
+			}
+		}
+		return true
+	})
+}
+
+// thaw lets a process go on that freeze stopped.
+func (s *site) thaw(p *process) {
+	s.Helper()
+	if err := p.cmd.Process.Signal(syscall.SIGCONT); err != nil {
+		s.Fatal(err)
+	}
+}
+
 func (s *site) startHub() {
 	s.Helper()
 	_ = os.Remove(s.path("hub/endpoints.json"))
