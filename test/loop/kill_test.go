@@ -9,27 +9,28 @@ import (
 	"testing"
 
 	"latchd/iothub"
+	"latchd/test/site"
 )
 
 // TestKilledAgent kills the agent in a lockdown and in an unlock: the line does
 // not move, the timers go on, a repeated command is recognised.
 func TestKilledAgent(t *testing.T) {
 	t.Parallel()
-	s := newSite(t, "door")
-	s.invoke("door", "unlockDoor", `{"unlockTime":"8s","commandId":"visit"}`)
-	edges := s.read("door.run/gpio/edges")
-	s.devices["door"].signal(syscall.SIGKILL)
-	s.startDevice("door")
-	status, answer := s.invoke("door", "unlockDoor", `{"unlockTime":"8s","commandId":"visit"}`)
+	s := site.New(t, "door")
+	s.Invoke("door", "unlockDoor", `{"unlockTime":"8s","commandId":"visit"}`)
+	edges := s.Read("door.run/gpio/edges")
+	s.Devices["door"].Signal(syscall.SIGKILL)
+	s.StartDevice("door")
+	status, answer := s.Invoke("door", "unlockDoor", `{"unlockTime":"8s","commandId":"visit"}`)
 	if status != "200" || answer["replayed"] != true {
 		t.Errorf("the repeat: %s %v", status, answer)
 	}
-	if now := s.read("door.run/gpio/edges"); now != edges {
+	if now := s.Read("door.run/gpio/edges"); now != edges {
 		t.Errorf("the line moved:\n%s\nthen\n%s", edges, now)
 	}
-	s.await("the door locks at its deadline", func() bool { return at(s.reported("door"), "door", "state") == "locked" })
-	if n := strings.Count(strings.TrimSpace(s.read("door.run/gpio/edges")), "\n"); n != 2 {
-		t.Errorf("the line has %d edges, want 2:\n%s", n, s.read("door.run/gpio/edges"))
+	s.Await("the door locks at its deadline", func() bool { return site.At(s.Reported("door"), "door", "state") == "locked" })
+	if n := strings.Count(strings.TrimSpace(s.Read("door.run/gpio/edges")), "\n"); n != 2 {
+		t.Errorf("the line has %d edges, want 2:\n%s", n, s.Read("door.run/gpio/edges"))
 	}
 }
 
@@ -37,30 +38,30 @@ func TestKilledAgent(t *testing.T) {
 // id, another boot id, a receipt.
 func TestRebootKeepsTheProcess(t *testing.T) {
 	t.Parallel()
-	s := newSite(t, "door")
-	first := s.reported("door", "agent", "bootId")
+	s := site.New(t, "door")
+	first := s.Reported("door", "agent", "bootId")
 	for i := range 3 {
 		id := fmt.Sprintf("r%d", i)
-		if status, answer := s.invoke("door", "rebootDevice", `{"delay":0,"commandId":"`+id+`"}`); status != "200" {
+		if status, answer := s.Invoke("door", "rebootDevice", `{"delay":0,"commandId":"`+id+`"}`); status != "200" {
 			t.Fatalf("%s %v", status, answer)
 		}
-		s.await("the receipt of "+id, func() bool {
-			r := s.reported("door", "lastReboot")
-			return at(r, "commandId") == id && at(r, "state") == "completed"
+		s.Await("the receipt of "+id, func() bool {
+			r := s.Reported("door", "lastReboot")
+			return site.At(r, "commandId") == id && site.At(r, "state") == "completed"
 		})
-		r := s.reported("door", "lastReboot")
-		if at(r, "previousBootId") != first || at(r, "bootId") == first || at(r, "cause") != "rebootDevice" || at(r, "orderly") != true {
+		r := s.Reported("door", "lastReboot")
+		if site.At(r, "previousBootId") != first || site.At(r, "bootId") == first || site.At(r, "cause") != "rebootDevice" || site.At(r, "orderly") != true {
 			t.Errorf("receipt %v, the boot before was %v", r, first)
 		}
-		first = at(r, "bootId")
+		first = site.At(r, "bootId")
 	}
 	select {
-	case <-s.devices["door"].done:
+	case <-s.Devices["door"].Done:
 		t.Error("the process ended")
 	default:
 	}
-	s.devices["door"].signal(syscall.SIGTERM)
-	if code := s.devices["door"].cmd.ProcessState.ExitCode(); code != 0 {
+	s.Devices["door"].Signal(syscall.SIGTERM)
+	if code := s.Devices["door"].Cmd.ProcessState.ExitCode(); code != 0 {
 		t.Errorf("an ordered stop ended with status %d", code)
 	}
 }
@@ -69,16 +70,16 @@ func TestRebootKeepsTheProcess(t *testing.T) {
 // devices come back, and the twin says what is true.
 func TestKilledHub(t *testing.T) {
 	t.Parallel()
-	s := newSite(t, "door")
-	s.object("PATCH", "/twins/door", `{"properties":{"desired":{"building":43}}}`)
-	s.hub.signal(syscall.SIGKILL)
-	s.startHub()
-	if got := at(s.twin("door"), "properties", "desired", "building"); fmt.Sprint(got) != "43" {
+	s := site.New(t, "door")
+	s.Object("PATCH", "/twins/door", `{"properties":{"desired":{"building":43}}}`)
+	s.Hub.Signal(syscall.SIGKILL)
+	s.StartHub()
+	if got := site.At(s.Twin("door"), "properties", "desired", "building"); fmt.Sprint(got) != "43" {
 		t.Errorf("the hub forgot an acknowledged write: building is %v", got)
 	}
-	s.await("the device is back", func() bool { return s.twin("door")["connectionState"] == "Connected" })
-	s.await("the device acknowledges", func() bool { return fmt.Sprint(s.reported("door", "building", "value")) == "43" })
-	if status, _ := s.invoke("door", "lockDoor", `{}`); status != "200" {
+	s.Await("the device is back", func() bool { return s.Twin("door")["connectionState"] == "Connected" })
+	s.Await("the device acknowledges", func() bool { return fmt.Sprint(s.Reported("door", "building", "value")) == "43" })
+	if status, _ := s.Invoke("door", "lockDoor", `{}`); status != "200" {
 		t.Errorf("lockDoor: %s", status)
 	}
 }
@@ -87,25 +88,25 @@ func TestKilledHub(t *testing.T) {
 // in everything that was written.
 func TestNoSecretIsWritten(t *testing.T) {
 	t.Parallel()
-	s := newSite(t, "door")
-	s.invoke("door", "lockDoor", `{}`)
-	s.output("latchctl", "device", "list")
-	s.output("latchctl", "device", "show", "door")
-	s.output("latchctl", "twin", "show", "door", "--output", "json")
-	device, err := iothub.ParseDeviceConnectionString(s.read("door.connection"))
+	s := site.New(t, "door")
+	s.Invoke("door", "lockDoor", `{}`)
+	s.Output("latchctl", "device", "list")
+	s.Output("latchctl", "device", "show", "door")
+	s.Output("latchctl", "twin", "show", "door", "--output", "json")
+	device, err := iothub.ParseDeviceConnectionString(s.Read("door.connection"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.devices["door"].signal(syscall.SIGTERM)
-	s.hub.signal(syscall.SIGTERM)
-	secrets := []string{device.SharedAccessKey.Reveal(), s.service.SharedAccessKey.Reveal(), "SharedAccessSignature sr="}
-	err = filepath.WalkDir(s.dir, func(path string, d os.DirEntry, err error) error {
-		name, _ := filepath.Rel(s.dir, path)
+	s.Devices["door"].Signal(syscall.SIGTERM)
+	s.Hub.Signal(syscall.SIGTERM)
+	secrets := []string{device.SharedAccessKey.Reveal(), s.Service.SharedAccessKey.Reveal(), "SharedAccessSignature sr="}
+	err = filepath.WalkDir(s.Dir, func(path string, d os.DirEntry, err error) error {
+		name, _ := filepath.Rel(s.Dir, path)
 		if err != nil || d.IsDir() || name == "door.connection" || strings.HasPrefix(name, "hub"+string(filepath.Separator)) {
 			return err // the two places that must hold keys, each readable by its owner alone
 		}
 		for _, secret := range secrets {
-			if strings.Contains(s.read(name), secret) {
+			if strings.Contains(s.Read(name), secret) {
 				t.Errorf("%s holds a secret", name)
 			}
 		}
@@ -121,23 +122,23 @@ func TestNoSecretIsWritten(t *testing.T) {
 // does not open any more, and the device is there again.
 func TestFrozenAgent(t *testing.T) {
 	t.Parallel()
-	s := newSite(t, "door")
-	edges := s.read("door.run/gpio/edges")
-	s.freeze(s.devices["door"])
-	status, answer := s.request("POST", "/twins/door/methods",
+	s := site.New(t, "door")
+	edges := s.Read("door.run/gpio/edges")
+	s.Freeze(s.Devices["door"])
+	status, answer := s.Request("POST", "/twins/door/methods",
 		`{"methodName":"unlockDoor","payload":{"hold":true},"responseTimeoutInSeconds":7,"connectTimeoutInSeconds":0}`)
 	if status != 504 {
 		t.Errorf("the call of a frozen device: status %d, %v", status, answer)
 	}
-	s.thaw(s.devices["door"])
-	s.await("the device takes commands again", func() bool {
-		status, _ := s.request("POST", "/twins/door/methods", `{"methodName":"lockDoor","payload":{"commandId":"after"},"connectTimeoutInSeconds":10}`)
+	s.Thaw(s.Devices["door"])
+	s.Await("the device takes commands again", func() bool {
+		status, _ := s.Request("POST", "/twins/door/methods", `{"methodName":"lockDoor","payload":{"commandId":"after"},"connectTimeoutInSeconds":10}`)
 		return status == 200
 	})
-	if now := s.read("door.run/gpio/edges"); now != edges {
+	if now := s.Read("door.run/gpio/edges"); now != edges {
 		t.Errorf("the door moved late:\n%s\nthen\n%s", edges, now)
 	}
-	if log := s.read("door.log"); !strings.Contains(log, "stood still") {
+	if log := s.Read("door.log"); !strings.Contains(log, "stood still") {
 		t.Errorf("the log does not say that the process stood still:\n%s", log)
 	}
 }

@@ -8,6 +8,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"latchd/test/site"
 )
 
 // TestTheSiteLeavesNothing ends the hub and the devices of "make up" in each
@@ -20,7 +22,7 @@ func TestTheSiteLeavesNothing(t *testing.T) {
 	}
 	for name, end := range map[string]struct {
 		signal syscall.Signal
-		group  bool // the signal goes to all the programs at once
+		group  bool // the signal goes to all the site.Programs() at once
 	}{
 		"Ctrl-C":                {syscall.SIGINT, true},
 		"the terminal closes":   {syscall.SIGHUP, true},
@@ -30,7 +32,7 @@ func TestTheSiteLeavesNothing(t *testing.T) {
 			t.Parallel()
 			temp := t.TempDir()
 			cmd := exec.Command(bash, "../demo/up.sh")
-			cmd.Env = append(os.Environ(), "LATCHD_BIN="+programs, "TMPDIR="+temp)
+			cmd.Env = append(os.Environ(), "LATCHD_BIN="+site.Programs(), "TMPDIR="+temp)
 			cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 			out, err := cmd.StdoutPipe()
 			if err != nil {

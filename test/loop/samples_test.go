@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"testing"
 	"time"
+
+	"latchd/test/site"
 )
 
 // TestPublicSamples is the operator's side of the public device-management
@@ -12,51 +14,51 @@ import (
 // properties, and a method the device does not know.
 func TestPublicSamples(t *testing.T) {
 	t.Parallel()
-	s := newSite(t, "myDeviceId", "other")
-	before := s.reported("myDeviceId", "rebootTime")
+	s := site.New(t, "myDeviceId", "other")
+	before := s.Reported("myDeviceId", "rebootTime")
 
-	status, answer := s.invoke("myDeviceId", "rebootDevice", `{"method_number":"42"}`)
+	status, answer := s.Invoke("myDeviceId", "rebootDevice", `{"method_number":"42"}`)
 	if status != "200" || answer["Response"] == "" {
 		t.Errorf("rebootDevice: %s %v", status, answer)
 	}
-	s.await("rebootTime shows in the twin", func() bool {
-		now := s.reported("myDeviceId", "rebootTime")
+	s.Await("rebootTime shows in the twin", func() bool {
+		now := s.Reported("myDeviceId", "rebootTime")
 		return now != nil && now != before
 	})
 
-	status, answer = s.invoke("myDeviceId", "noSuchMethod", `{}`)
+	status, answer = s.Invoke("myDeviceId", "noSuchMethod", `{}`)
 	if status != "404" || answer["Response"] != "Unknown method" {
 		t.Errorf("noSuchMethod: %s %v", status, answer)
 	}
 
 	start := time.Now().UTC().Format("2006-01-02T15:04:05.999999Z")
-	s.object("PUT", "/jobs/v2/lock-1", fmt.Sprintf(`{"jobId":"lock-1","type":"scheduleDeviceMethod",
+	s.Object("PUT", "/jobs/v2/lock-1", fmt.Sprintf(`{"jobId":"lock-1","type":"scheduleDeviceMethod",
 		"cloudToDeviceMethod":{"methodName":"lockDoor","payload":"{\"lockTime\":\"10m\"}","responseTimeoutInSeconds":30,"connectTimeoutInSeconds":30},
 		"queryCondition":"DeviceId in ['myDeviceId']","startTime":"%s","maxExecutionTimeInSeconds":300}`, start))
-	if job := s.awaitJob("lock-1"); job["status"] != "completed" || fmt.Sprint(at(job, "deviceJobStatistics", "succeededCount")) != "1" {
+	if job := s.AwaitJob("lock-1"); job["status"] != "completed" || fmt.Sprint(site.At(job, "deviceJobStatistics", "succeededCount")) != "1" {
 		t.Errorf("the lock job ended as %v", job)
 	}
-	_, rows := s.request("POST", "/devices/query", `{"query":"SELECT * FROM devices.jobs WHERE devices.jobs.jobId = 'lock-1'"}`)
+	_, rows := s.Request("POST", "/devices/query", `{"query":"SELECT * FROM devices.jobs WHERE devices.jobs.jobId = 'lock-1'"}`)
 	list, _ := rows.([]any)
 	if len(list) != 1 {
 		t.Fatalf("the job has %d rows: %v", len(list), rows)
 	}
-	outcome := at(list[0], "outcome", "deviceMethodResponse")
-	if fmt.Sprint(at(outcome, "status")) != "200" || at(outcome, "payload", "Response") != "lockDoor called successfully" {
+	outcome := site.At(list[0], "outcome", "deviceMethodResponse")
+	if fmt.Sprint(site.At(outcome, "status")) != "200" || site.At(outcome, "payload", "Response") != "lockDoor called successfully" {
 		t.Errorf("the job's outcome is %v", outcome)
 	}
 
-	s.object("PUT", "/jobs/v2/twin-1", fmt.Sprintf(`{"jobId":"twin-1","type":"scheduleUpdateTwin",
+	s.Object("PUT", "/jobs/v2/twin-1", fmt.Sprintf(`{"jobId":"twin-1","type":"scheduleUpdateTwin",
 		"updateTwin":{"etag":"*","properties":{"desired":{"building":43,"floor":3}}},
 		"queryCondition":"DeviceId in ['myDeviceId']","startTime":"%s","maxExecutionTimeInSeconds":300}`, start))
-	if job := s.awaitJob("twin-1"); job["status"] != "completed" {
+	if job := s.AwaitJob("twin-1"); job["status"] != "completed" {
 		t.Errorf("the twin job ended as %v", job)
 	}
-	s.await("the device acknowledges", func() bool {
-		return fmt.Sprint(s.reported("myDeviceId", "building", "value")) == "43" &&
-			fmt.Sprint(s.reported("myDeviceId", "floor", "ac")) == "200"
+	s.Await("the device acknowledges", func() bool {
+		return fmt.Sprint(s.Reported("myDeviceId", "building", "value")) == "43" &&
+			fmt.Sprint(s.Reported("myDeviceId", "floor", "ac")) == "200"
 	})
-	if s.reported("other", "building") != nil {
+	if s.Reported("other", "building") != nil {
 		t.Error("the job reached a device that it did not name")
 	}
 }
