@@ -1,6 +1,7 @@
 package site
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"net/http"
@@ -13,11 +14,21 @@ import (
 // Request is a request of the service API as an SDK sends it.
 func (s *Site) Request(verb, path, body string, headers ...string) (status int, answer any) {
 	s.Helper()
-	host, port := iothub.SplitHostPort(s.Service.HostName)
-	url := fmt.Sprintf("https://%s:%s%s?api-version=2021-04-12", host, port, path)
-	req, err := http.NewRequest(verb, url, strings.NewReader(body))
+	status, answer, err := s.TryRequest(context.Background(), verb, path, body, headers...)
 	if err != nil {
 		s.Fatal(err)
+	}
+	return status, answer
+}
+
+// TryRequest is Request where the hub may be away, or die before it has
+// answered. It may be called from any goroutine.
+func (s *Site) TryRequest(ctx context.Context, verb, path, body string, headers ...string) (status int, answer any, err error) {
+	host, port := iothub.SplitHostPort(s.Service.HostName)
+	url := fmt.Sprintf("https://%s:%s%s?api-version=2021-04-12", host, port, path)
+	req, err := http.NewRequestWithContext(ctx, verb, url, strings.NewReader(body))
+	if err != nil {
+		return 0, nil, err
 	}
 	req.Header.Set("Authorization", iothub.NewSAS(s.Service.SharedAccessKey, s.Service.HostName, time.Now().Add(time.Hour), s.Service.SharedAccessKeyName))
 	req.Header.Set("Content-Type", "application/json; charset=utf-8")
@@ -26,19 +37,19 @@ func (s *Site) Request(verb, path, body string, headers ...string) (status int, 
 	}
 	res, err := s.client.Do(req)
 	if err != nil {
-		s.Fatal(err)
+		return 0, nil, err
 	}
 	defer res.Body.Close()
 	text, err := io.ReadAll(res.Body)
 	if err != nil {
-		s.Fatal(err)
+		return 0, nil, fmt.Errorf("%s %s: %w", verb, path, err)
 	}
 	if len(text) > 0 {
 		if answer, err = iothub.DecodeJSON(text); err != nil {
-			s.Fatalf("%s %s answered %q: %v", verb, path, text, err)
+			return 0, nil, fmt.Errorf("%s %s answered %q: %w", verb, path, text, err)
 		}
 	}
-	return res.StatusCode, answer
+	return res.StatusCode, answer, nil
 }
 
 // Object is a request that must succeed, and its answer.

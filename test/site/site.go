@@ -91,6 +91,15 @@ func New(t testing.TB, devices ...string) *Site {
 	return s
 }
 
+// In is the same site in a subtest: what is started through it ends with that
+// subtest, and what fails, fails it. Each subtest keeps its own Devices, so
+// that several may run at once on one hub.
+func (s *Site) In(t testing.TB) *Site {
+	sub := *s
+	sub.TB, sub.Devices = t, map[string]*Process{}
+	return &sub
+}
+
 // AddDevice registers a device and writes its connection string and its
 // configuration, ID.connection and ID.toml. The configuration ends with the
 // lines of more; a table of its own may begin there.
