@@ -50,6 +50,10 @@ here: need-go ## the three programs for this machine, into build/<os>-<arch>/
 fuzz: need-go ## every fuzz target for FUZZTIME each (30s)
 	@tools/fuzz.sh
 
+.PHONY: corpus
+corpus: need-go ## keep the inputs that fuzzing found, for every later `make test`
+	@tools/corpus.sh
+
 .PHONY: clean
 clean: ## remove what was built
 	rm -rf build
