@@ -104,17 +104,39 @@ func loadConfig(path string) (config, error) {
 
 func (c *config) decode(body string) error {
 	meta, err := toml.Decode(body, c)
+	if p, ok := errors.AsType[toml.ParseError](err); ok {
+		c.salvage(body, lineAt(body, p))
+		return fmt.Errorf("line %d: %s", lineAt(body, p), p.Message)
+	}
 	if err != nil {
-		var p toml.ParseError
-		if errors.As(err, &p) {
-			return fmt.Errorf("line %d: %s", p.Position.Line, p.Message)
-		}
 		return err
 	}
 	if unknown := meta.Undecoded(); len(unknown) > 0 {
 		return fmt.Errorf("line %d: unknown key %s", lineOf(body, unknown[0]), unknown[0])
 	}
 	return c.check()
+}
+
+// salvage reads what a file says beside the lines that are not TOML, of which
+// one is known. A slip of the pen must not move the state directory.
+func (c *config) salvage(body string, wrong int) {
+	const mostWrong = 20 // more, and it is another kind of file
+	lines := strings.Split(body, "\n")
+	for range mostWrong {
+		lines[wrong-1] = ""
+		_, err := toml.Decode(strings.Join(lines, "\n"), c)
+		p, ok := errors.AsType[toml.ParseError](err)
+		if !ok {
+			return
+		}
+		wrong = lineAt(strings.Join(lines, "\n"), p)
+	}
+}
+
+// lineAt is the line of a syntax error. It is counted from the offset, because
+// for a line that ends too early the library names the next one.
+func lineAt(body string, e toml.ParseError) int {
+	return 1 + strings.Count(body[:min(max(e.Position.Start, 0), len(body))], "\n")
 }
 
 // lineOf finds the line of a key that the decoder did not know. The decoder
