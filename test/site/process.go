@@ -50,16 +50,21 @@ func (s *Site) Try(name string, args ...string) (out string, code int) {
 	return stdout.String(), cmd.ProcessState.ExitCode()
 }
 
-// Start runs a program with its log in a file. It is killed when the test
-// ends, at the latest.
+// Start runs one of our programs with its log in a file. It is killed when the
+// test ends, at the latest.
 func (s *Site) Start(logFile, name string, args ...string) *Process {
+	s.Helper()
+	return s.StartCommand(logFile, exec.Command(filepath.Join(programs, name), args...))
+}
+
+// StartCommand is Start for any program.
+func (s *Site) StartCommand(logFile string, cmd *exec.Cmd) *Process {
 	s.Helper()
 	log, err := os.OpenFile(s.Path(logFile), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		s.Fatal(err)
 	}
 	defer log.Close()
-	cmd := exec.Command(filepath.Join(programs, name), args...)
 	cmd.Stdout, cmd.Stderr = log, log
 	if err := cmd.Start(); err != nil {
 		s.Fatal(err)
