@@ -46,6 +46,10 @@ build: $(addprefix build-,$(PLATFORMS) $(OPERATORS)) ## all programs for all pla
 here: need-go ## the three programs for this machine, into build/<os>-<arch>/
 	@$(call compile,$(HERE),$(PROGRAMS))
 
+.PHONY: bench
+bench: need-go ## latchd beside the official Node device SDK, in figures (5 minutes; needs node)
+	@test/bench/bench.sh $(BENCHFLAGS)
+
 .PHONY: fuzz
 fuzz: need-go ## every fuzz target for FUZZTIME each (30s)
 	@tools/fuzz.sh
@@ -84,5 +88,5 @@ check-modules: need-go
 	$(GO) mod tidy -e -diff
 	cd tools && $(GO) mod tidy -e -diff
 check-shell:
-	@if command -v shellcheck >/dev/null; then set -x; shellcheck -x .ci/run tools/*.sh test/demo/*.sh; \
+	@if command -v shellcheck >/dev/null; then set -x; shellcheck -x .ci/run tools/*.sh test/bench/*.sh test/demo/*.sh; \
 	else echo "shellcheck is not installed: the shell scripts are not checked"; fi
