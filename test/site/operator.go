@@ -25,7 +25,11 @@ func (s *Site) Request(verb, path, body string, headers ...string) (status int, 
 // answered. It may be called from any goroutine.
 func (s *Site) TryRequest(ctx context.Context, verb, path, body string, headers ...string) (status int, answer any, err error) {
 	host, port := iothub.SplitHostPort(s.Service.HostName)
-	url := fmt.Sprintf("https://%s:%s%s?api-version=2021-04-12", host, port, path)
+	mark := "?"
+	if strings.Contains(path, mark) {
+		mark = "&"
+	}
+	url := fmt.Sprintf("https://%s:%s%s%sapi-version=2021-04-12", host, port, path, mark)
 	req, err := http.NewRequestWithContext(ctx, verb, url, strings.NewReader(body))
 	if err != nil {
 		return 0, nil, err
