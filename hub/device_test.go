@@ -28,6 +28,7 @@ type testDevice struct {
 	methods []iothub.MethodRequest
 	desired iothub.Section
 	up      bool
+	downs   int // how often the connection was lost
 }
 
 type answerFunc func(ctx context.Context, req iothub.MethodRequest) iothub.MethodResponse
@@ -65,6 +66,9 @@ func (r *rig) connectWith(c device.Config, answer answerFunc) *testDevice {
 			d.mu.Lock()
 			defer d.mu.Unlock()
 			d.up = up
+			if !up {
+				d.downs++
+			}
 		},
 	}
 	var err error

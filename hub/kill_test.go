@@ -32,7 +32,9 @@ func TestMain(m *testing.M) {
 }
 
 func serveChild(dir string) error {
-	h, err := hub.Open(dir, hub.Options{Log: slog.New(slog.DiscardHandler)})
+	// A hub that works has no errors to log.
+	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError}))
+	h, err := hub.Open(dir, hub.Options{Log: log})
 	if err != nil {
 		return err
 	}
@@ -44,17 +46,21 @@ func serveChild(dir string) error {
 	if err != nil {
 		return err
 	}
+	go tellVitals()
 	return h.Serve(context.Background(), mqtt, https)
 }
 
 // childRig serves a hub in a process of its own. stop kills it, as kill -9 does.
-func childRig(t *testing.T, dir string) *rig {
+func childRig(t *testing.T, dir string, prepare ...func(*exec.Cmd)) *rig {
 	t.Helper()
 	r := &rig{t: t, dir: dir}
 	_ = os.Remove(filepath.Join(dir, "endpoints.json")) // of the one before
 	command := exec.Command(os.Args[0])
 	command.Env = append(os.Environ(), childDir+"="+dir)
 	command.Stderr = testLog{t}
+	for _, f := range prepare {
+		f(command)
+	}
 	if err := command.Start(); err != nil {
 		t.Fatal(err)
 	}
