@@ -60,6 +60,7 @@ func (s *Site) Start(logFile, name string, args ...string) *Process {
 // StartCommand is Start for any program.
 func (s *Site) StartCommand(logFile string, cmd *exec.Cmd) *Process {
 	s.Helper()
+	_, absent := os.Stat(s.Path(logFile))
 	log, err := os.OpenFile(s.Path(logFile), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		s.Fatal(err)
@@ -76,7 +77,7 @@ func (s *Site) StartCommand(logFile string, cmd *exec.Cmd) *Process {
 	}()
 	s.Cleanup(func() {
 		p.Signal(syscall.SIGKILL)
-		if s.Failed() {
+		if s.Failed() && absent != nil { // once for all processes that wrote it
 			s.Logf("%s:\n%s", logFile, s.Read(logFile))
 		}
 	})
