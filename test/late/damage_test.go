@@ -110,6 +110,7 @@ func (c *cell) found() {
 	c.must(c.link.device.find())
 	if c.held != nil {
 		c.held.handOn()
+		<-c.held.passed // a ping must not come between its halves
 	}
 	c.link.nudge()
 }

@@ -125,6 +125,7 @@ type held struct {
 	to      *end
 	rest    []byte // of the packet
 	release chan struct{}
+	passed  chan struct{} // closed when it was handed on, or never will be
 	once    sync.Once
 }
 
@@ -230,7 +231,8 @@ func (k *link) pump(from, to *end, fromHub bool) {
 func (k *link) pass(p *packet, to *end) error {
 	rest := p.raw
 	if s := k.proxy.takeStop(p); s != nil {
-		h := &held{packet: p, link: k, to: to, rest: rest, release: make(chan struct{})}
+		h := &held{packet: p, link: k, to: to, rest: rest, release: make(chan struct{}), passed: make(chan struct{})}
+		defer close(h.passed)
 		s.reached <- h
 		select {
 		case <-h.release:
