@@ -55,8 +55,9 @@
 // A command acts first and is recorded afterwards, because a disk must not decide
 // over a door. Each way of losing the record ends on the locked side: an
 // unrecorded unlock is ended by the next start, and an unrecorded lock is seen in
-// the line's level (but an unrecorded lockdown does not survive a reboot, which
-// is why [Status] says NotRecorded).
+// the line's level, and holds a door locked that otherwise rests unlocked (but an
+// unrecorded lockdown does not survive a reboot, which is why [Status] says
+// NotRecorded).
 //
 // # What it is not
 //

@@ -152,12 +152,12 @@ func (d *driver) begin(found records) error {
 func (d *driver) adoptLevel(locked Level) {
 	level, err := d.line.Level()
 	d.level, d.known = level, err == nil
-	unlocked := err == nil && level != locked
+	unlocked, recorded := err == nil && level != locked, d.m.Unlocked
 	if d.m.Unlocked = unlocked; unlocked {
 		d.m.Settled = StateUnlocked // so that a relock by this start is told
 	}
 	if !unlocked && d.m.wantsUnlocked() {
-		d.m.distrust(d.cfg.Settings.Policy)
+		d.m.distrust(d.cfg.Settings.Policy, recorded)
 	}
 }
 

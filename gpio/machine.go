@@ -202,11 +202,19 @@ func (m *machine) stop(now time.Duration) {
 }
 
 // distrust is for a start that finds the line locked although the memory says
-// unlocked: somebody locked, and could not record it. The line is right. The
-// local policy replaces one from the hub, which the hub will confirm again.
-func (m *machine) distrust(local Policy) {
+// that the door is open. The line is right. The local policy replaces one from
+// the hub, which the hub will confirm again.
+//
+// wasUnlocked says that the memory has the line unlocked: then somebody locked,
+// and could not record it. A door that rests unlocked is held locked for that,
+// or it would open again as soon as a policy says so.
+func (m *machine) distrust(local Policy, wasUnlocked bool) {
+	restsUnlocked := m.policy.Resting == RestUnlocked || local.Resting == RestUnlocked
 	m.policy = local
 	m.endUnlocks()
+	if wasUnlocked && restsUnlocked && m.Base == ModeResting {
+		m.Base = ModeHeldLocked
+	}
 }
 
 func (m *machine) endUnlocks() {

@@ -1,6 +1,7 @@
 package gpio
 
 import (
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
@@ -114,6 +115,53 @@ func TestRestartDoesNotUnlockBecauseAFileSaysSo(t *testing.T) {
 		r.open()
 		r.is(StateLocked, ModeResting)
 		r.edges(2)
+	})
+}
+
+// The line tells that somebody locked. Neither a policy of before nor the hub's
+// confirmation of it opens the door again.
+func TestRestartDoesNotOpenADoorThatSomebodyLocked(t *testing.T) {
+	open := Policy{Resting: RestUnlocked, UnlockTime: time.Second, HeldOpenAfter: time.Minute, FromHub: true}
+	for name, local := range map[string]bool{"the hub's policy": false, "the local policy": true} {
+		t.Run(name, func(t *testing.T) {
+			play(t, func(r *rig) {
+				if local {
+					r.cfg.Settings.Policy.Resting = RestUnlocked
+				}
+				r.open()
+				r.must(r.lock.SetPolicy(open))
+				r.pass(time.Second) // it is recorded
+				r.is(StateUnlocked, ModeResting)
+				stale, err := os.ReadFile(r.runtimePath())
+				r.must(err)
+				_, err = r.lock.LockDoor(nil)
+				r.must(err)
+				r.crash()
+				r.must(os.WriteFile(r.runtimePath(), stale, 0o600)) // the lock was not recorded yet
+				r.must(os.Remove(r.statePath()))
+				edges, err := Edges(r.sim)
+				r.must(err)
+				r.open()
+				r.must(r.lock.SetPolicy(open))
+				r.is(StateLocked, ModeHeldLocked)
+				if now, err := Edges(r.sim); err != nil || len(now) != len(edges) {
+					t.Errorf("the line moved: %v, then %v, %v", edges, now, err)
+				}
+				r.unlock(time.Second)
+				r.is(StateUnlocked, ModeMomentary)
+			})
+		})
+	}
+}
+
+// An ordered stop is no such lock: the door rests unlocked again.
+func TestRestartAfterAStopRestsAsBefore(t *testing.T) {
+	play(t, func(r *rig) {
+		r.cfg.Settings.Policy.Resting = RestUnlocked
+		r.open()
+		r.must(r.lock.Close(context.Background()))
+		r.open()
+		r.is(StateUnlocked, ModeResting)
 	})
 }
 
