@@ -35,6 +35,10 @@ up: here ## the same hub and devices, to try things on, until Ctrl-C
 test: need-go ## all tests, under the race detector where there is one
 	@race=$$(tools/race-flag.sh) && set -x && $(GO) test $$race $(TESTFLAGS) ./...
 
+.PHONY: interop
+interop: here ## the official IoT Hub SDKs for Node against hub and agent (needs node, npm, openssl)
+	@LATCHD_BIN=build/$(HERE) exec test/interop/run.sh
+
 .PHONY: check
 check: check-format check-vet check-staticcheck check-architecture check-modules check-shell ## format, vet, staticcheck, architecture, modules, shell scripts
 	@echo "check: all is well"

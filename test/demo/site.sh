@@ -9,7 +9,12 @@
 LATCHD_BIN=$(cd "$LATCHD_BIN" && pwd)
 PATH=$LATCHD_BIN:$PATH
 
+# What may be set before site_up.
 site_devices=(door-1 door-2 door-3)
+site_init_flags=()  # more for latchhub init
+site_serve_flags=() # more for latchhub serve
+site_log_lines=15   # of each log, when it went wrong
+
 site_pids=()
 site_dir=
 
@@ -27,7 +32,7 @@ site_down() {
 	if [[ -n $site_dir ]]; then
 		if ((status != 0 && status != 130)); then
 			echo "--- it went wrong; what the programs said last:" >&2
-			tail -n 15 "$site_dir"/*.log >&2
+			tail -n "$site_log_lines" "$site_dir"/*.log >&2
 		fi
 		rm -rf "$site_dir"
 	fi
@@ -49,12 +54,19 @@ await() {
 
 is_connected() { latchctl twin show "$1" --output json | grep -q '"connectionState": *"Connected"'; }
 
-site_up() {
+# site_begin makes the directory of the site. site_up does it too; it is for
+# what must be there before.
+site_begin() {
+	[[ -z $site_dir ]] || return 0
 	trap site_down EXIT
 	trap 'exit 130' INT TERM HUP
 	site_dir=$(mktemp -d)
-	latchhub init --dir "$site_dir/hub" >/dev/null
-	latchhub serve --dir "$site_dir/hub" --mqtt 127.0.0.1:0 --https 127.0.0.1:0 >"$site_dir/hub.log" 2>&1 &
+}
+
+site_up() {
+	site_begin
+	latchhub init --dir "$site_dir/hub" "${site_init_flags[@]}" >/dev/null
+	latchhub serve --dir "$site_dir/hub" --mqtt 127.0.0.1:0 --https 127.0.0.1:0 "${site_serve_flags[@]}" >"$site_dir/hub.log" 2>&1 &
 	site_pids+=($!)
 	await 'the hub is ready' test -s "$site_dir/hub/endpoints.json"
 
