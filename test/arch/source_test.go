@@ -41,7 +41,7 @@ func (s source) imports() []string {
 	return paths
 }
 
-// files calls f with every file of the tree that is ours: not what git, make or an editor put there.
+// files calls f with every file of the tree that is ours: not what git, make, npm or an editor put there.
 func files(t *testing.T, f func(name string, content []byte)) {
 	t.Helper()
 	err := filepath.WalkDir(root, func(p string, d fs.DirEntry, err error) error {
@@ -55,7 +55,7 @@ func files(t *testing.T, f func(name string, content []byte)) {
 		name := filepath.ToSlash(rel)
 		hidden := strings.HasPrefix(d.Name(), ".") && name != "."
 		switch {
-		case d.IsDir() && (name == "build" || hidden && name != ".ci"):
+		case d.IsDir() && (name == "build" || d.Name() == "node_modules" || hidden && name != ".ci"):
 			return fs.SkipDir
 		case !d.Type().IsRegular() || hidden && name != ".gitignore":
 			return nil
