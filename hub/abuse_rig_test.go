@@ -226,3 +226,10 @@ func (a *abused) witness() func(round int) error {
 		return nil
 	}
 }
+
+func decode(t *testing.T, text []byte, into any) {
+	t.Helper()
+	if err := json.Unmarshal(text, into); err != nil {
+		t.Fatalf("%v: %s", err, text)
+	}
+}
