@@ -48,8 +48,12 @@ func (c *call) run(act func() answer) {
 
 // begin tells whether the call may move something now. Once it may, the end
 // of the time no longer says that nothing happened.
+//
+// It looks at the clock too: when the process stood still, the time may be long
+// up and the timer that says so not yet run.
 func (c *call) begin() bool {
-	return c.ctx.Err() == nil && c.ifLate(reply(503, c.name+" is still being carried out; getStatus shows what comes of it").with("state", "pending"))
+	deadline, _ := c.ctx.Deadline()
+	return c.ctx.Err() == nil && time.Now().Before(deadline) && c.ifLate(reply(503, c.name+" is still being carried out; getStatus shows what comes of it").with("state", "pending"))
 }
 
 // ifLate sets what is answered when the time is up. It is false if that has

@@ -82,6 +82,19 @@ func TestCall(t *testing.T) {
 	}
 }
 
+// lateTimer is a context whose time is up and whose timer has not run yet: that
+// of a process that stood still and has just gone on.
+type lateTimer struct{ context.Context }
+
+func (lateTimer) Deadline() (time.Time, bool) { return time.Now().Add(-time.Millisecond), true }
+
+func TestACallDoesNotBeginAfterItsTimeThoughItsTimerIsLate(t *testing.T) {
+	c := &call{ctx: lateTimer{t.Context()}, respond: func(iothub.MethodResponse) {}}
+	if c.begin() {
+		t.Error("it began")
+	}
+}
+
 func TestACallTellsTheSenderOfAnAnswerThatDidNotGoOut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var got answers
