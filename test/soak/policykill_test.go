@@ -45,8 +45,8 @@ func (k *killer) killInPolicy() {
 			cause{what: "the policy, confirmed", unlocks: true, from: sent, to: o.to})
 	default:
 		causes = append(causes, cause{what: "the policy", from: sent, to: o.to})
-		// The start finds a locked door that was recorded as open to all. It
-		// cannot tell that from a lockDoor.
+		// The start finds a locked door that was recorded as open. It cannot
+		// tell that from a lockDoor.
 		outcomes = append(outcomes, outcome{forgotten, door{base: heldLocked}})
 	}
 	fits := k.expect(fmt.Sprintf("kill in a doorPolicy (rests %s)", rest), o, causes, outcomes...)

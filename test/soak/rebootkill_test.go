@@ -89,7 +89,11 @@ func (k *killer) awaitReboot(what, id, died string, sent time.Time) string {
 		k.Fatalf("%s: the cause is wrong in %v", what, receipt)
 	}
 	edges := old.news(k.TB)
-	causes := append(before.timers(k.started), cause{what: "the ordered stop", from: sent, to: time.Now()})
+	stop := cause{what: "the ordered stop", from: sent, to: time.Now()}
+	causes := append(before.timers(k.started), stop, stop)
+	if before.restUnlocked { // a stop that the kill cut short, and a start
+		causes = append(causes, cause{what: "the door rests unlocked", unlocks: true, from: sent, to: time.Now()})
+	}
 	if _, err := explain(edges, causes); err != nil {
 		k.Fatalf("%s: before the machine went down: %v", what, err)
 	}
@@ -118,7 +122,12 @@ func (k *killer) afterBoot(what string, before door) {
 	if _, err := explain(edges[1:], append(causes, before.stopped().timers(time.Now())...)); err != nil || edges[0].unlocked {
 		k.Fatalf("%s: the line after the boot: %v: %v", what, edges, err)
 	}
-	for _, can := range before.at(k.line.booted.Add(-time.Minute), o.from) {
+	options := before.at(k.line.booted.Add(-time.Minute), o.from)
+	if before.unlocked() && before.restUnlocked {
+		// The stop that the kill cut short had locked, and not recorded it.
+		options = append(options, door{base: heldLocked, restUnlocked: true})
+	}
+	for _, can := range options {
 		if is, ok := can.stopped().seenAs(o); ok {
 			k.door, k.bootID = is, o.bootID
 			return
