@@ -71,11 +71,17 @@ type outcome struct {
 // outcomes are what a kill in the middle of a lock command may leave behind:
 // the door as it was, or as the command left it, or, if the line had moved and
 // that was not recorded yet, a locked door. An answer that reached the operator
-// leaves only the second.
+// leaves only what it says.
 func (k *killer) outcomes(c lockCommand, a answer, dead time.Time) []outcome {
 	var all []outcome
 	for _, d := range k.door.at(a.sent, dead) {
-		after, _ := c.apply(d, a.sent, dead)
+		after, refused := c.apply(d, a.sent, dead)
+		if refused && a.status != 200 {
+			all = append(all, outcome{notBegun, d})
+		}
+		if refused || a.status == 423 {
+			continue
+		}
 		all = append(all, outcome{done, after})
 		if a.status != 0 {
 			continue
@@ -185,7 +191,7 @@ func (k *killer) judgeRepeat(what string, c lockCommand, a, repeat answer, fits 
 	k.Helper()
 	still := outcome{"", k.door}
 	switch {
-	case repeat.replayed() && repeat.status == 200 && a.status != 423 && slices.Contains(fits, done):
+	case repeat.replayed() && repeat.status == 200 && slices.Contains(fits, done):
 		k.expect(what+", repeated", k.observe(), nil, still)
 		return "acknowledged: " + fmt.Sprint(a.status == 200) + ", the repeat is replayed"
 	case repeat.interrupted() && a.status == 0:
