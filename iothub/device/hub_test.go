@@ -346,7 +346,7 @@ type state struct {
 
 // newDevice makes a client that answers each method with what respond gives,
 // in a goroutine of its own; nil: 200 {}, at once. The method "panic" panics, and "stall" keeps
-// the caller for 7 s.
+// the caller for the time in its payload.
 func newDevice(t *testing.T, cfg Config, respond func(context.Context, iothub.MethodRequest) iothub.MethodResponse) *device {
 	t.Helper()
 	const many = 4096
@@ -370,7 +370,11 @@ func newDevice(t *testing.T, cfg Config, respond func(context.Context, iothub.Me
 			case req.Name == "panic":
 				panic("out of order")
 			case req.Name == "stall":
-				time.Sleep(7 * time.Second)
+				pause, err := time.ParseDuration(string(req.Payload))
+				if err != nil {
+					d.t.Error(err)
+				}
+				time.Sleep(pause)
 				answer(iothub.MethodResponse{Status: 200})
 			case respond == nil:
 				answer(iothub.MethodResponse{Status: 200, Payload: []byte(`{}`)})

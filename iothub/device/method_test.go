@@ -204,30 +204,45 @@ func TestMethodThatFails(t *testing.T) {
 }
 
 // What arrived while the process stood still may be too old: its caller may
-// have given up. The session ends, and the next one begins without it.
+// have given up. The session ends, and the next one begins without it. The
+// command may have been on its way for a while when the process stood still.
 func TestMethodAfterAStall(t *testing.T) {
-	respond := func(_ context.Context, req iothub.MethodRequest) iothub.MethodResponse {
-		return iothub.MethodResponse{Status: 200}
+	for _, test := range []struct {
+		stall   time.Duration
+		isFresh bool
+	}{
+		{stallLimit - pulseEvery, true}, // the last beat may have been as long ago
+		{stallLimit + time.Millisecond, false},
+		{5*time.Second - time.Millisecond, false}, // its caller gives up in this moment
+		{7 * time.Second, false},
+		{time.Hour, false},
+	} {
+		t.Run(test.stall.String(), func(t *testing.T) {
+			inBubble(t, nil, func(t *testing.T, h *hub, d *device) {
+				d.run()
+				next(t, "state", d.states)
+				h.call("stall", "1", test.stall.String()) // the handler keeps the session's loop
+				h.call("unlockDoor", "2", "")
+				if got := next(t, "method", d.methods).Name; got != "stall" {
+					t.Fatalf("the first method was %s", got)
+				}
+				if !test.isFresh {
+					if down := next(t, "state", d.states); down.up || !strings.Contains(fmt.Sprint(down.why), "stood still for") {
+						t.Fatalf("state %+v", down)
+					}
+					if up := next(t, "state", d.states); !up.up {
+						t.Fatalf("state %+v", up)
+					}
+					h.call("unlockDoor", "3", "")
+				}
+				if got := next(t, "method", d.methods).Name; got != "unlockDoor" {
+					t.Errorf("after the stall came %s", got)
+				}
+				synctest.Wait()
+				nothing(t, "method", d.methods)
+			})
+		})
 	}
-	inBubble(t, respond, func(t *testing.T, h *hub, d *device) {
-		d.run()
-		next(t, "state", d.states)
-		h.call("stall", "1", "") // the handler keeps the session's loop for 7 s
-		h.call("unlockDoor", "2", "")
-		if got := next(t, "method", d.methods).Name; got != "stall" {
-			t.Fatalf("the first method was %s", got)
-		}
-		if down := next(t, "state", d.states); down.up || !strings.Contains(fmt.Sprint(down.why), "stood still for 7s") {
-			t.Fatalf("state %+v", down)
-		}
-		if up := next(t, "state", d.states); !up.up {
-			t.Fatalf("state %+v", up)
-		}
-		h.call("lockDoor", "3", "")
-		if got := next(t, "method", d.methods).Name; got != "lockDoor" {
-			t.Errorf("after the stall came %s", got)
-		}
-	})
 }
 
 // Two commands for one door must reach it in the order in which they came.

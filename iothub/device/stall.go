@@ -10,9 +10,11 @@ const (
 	pulseEvery = time.Second
 
 	// stallLimit is how long a session may not have run before what it finds
-	// waiting counts as old: the shortest time that a hub waits for the
-	// answer to a direct method (Learn, "Direct methods").
-	stallLimit = 5 * time.Second
+	// waiting counts as old. A hub waits five seconds at least for the answer
+	// to a direct method (Learn, "Direct methods"); two of them are for the
+	// request's way here, before the process stood still, and for what is to be
+	// done between its receipt and its effect.
+	stallLimit = 3 * time.Second
 )
 
 // pulse tells whether the process stood still: stopped, starved or swapped
