@@ -103,7 +103,7 @@ func (h *Hub) open() (err error) {
 	if err != nil {
 		return err
 	}
-	h.mqtt, err = broker.New(broker.Config{Backend: backend{h}, TLS: h.tlsConfig(), Log: h.log})
+	h.mqtt, err = broker.New(broker.Config{Backend: backend{h}, TLS: h.tlsConfig(), Log: h.log, Now: func() time.Time { return h.now() }})
 	if err != nil {
 		return err
 	}

@@ -77,8 +77,9 @@ const (
 // Config says how to run. Backend and TLS are required.
 type Config struct {
 	Backend Backend
-	TLS     *tls.Config  // with the server's certificate; what it says about client certificates is not used
-	Log     *slog.Logger // nil: slog.Default()
+	TLS     *tls.Config      // with the server's certificate; what it says about client certificates is not used
+	Log     *slog.Logger     // nil: slog.Default()
+	Now     func() time.Time // the wall clock, by which credentials end; nil: time.Now
 
 	ConnectTimeout time.Duration // 0: DefaultConnectTimeout
 	WriteTimeout   time.Duration // 0: DefaultWriteTimeout
@@ -95,6 +96,8 @@ type Broker struct {
 	mu        sync.Mutex         // guards the fields below and those of every device
 	devices   map[string]*device // those with a session, a CONNECT in progress, or somebody waiting for one
 	connected int
+
+	refused refusals
 }
 
 // New makes a Broker. It starts nothing; Serve does.
@@ -109,6 +112,9 @@ func New(c Config) (*Broker, error) {
 	if c.Log == nil {
 		c.Log = slog.Default()
 	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
 	if c.ConnectTimeout <= 0 {
 		c.ConnectTimeout = DefaultConnectTimeout
 	}
@@ -121,7 +127,7 @@ func New(c Config) (*Broker, error) {
 	if c.MaxMethods <= 0 {
 		c.MaxMethods = DefaultMaxMethods
 	}
-	b := &Broker{cfg: c, devices: map[string]*device{}}
+	b := &Broker{cfg: c, devices: map[string]*device{}, refused: refusals{log: c.Log}}
 	var err error
 	if b.mqtt, err = newMochi(b); err != nil {
 		return nil, fmt.Errorf("making a broker: %w", err)
@@ -159,6 +165,7 @@ func (b *Broker) Serve(ctx context.Context, l net.Listener) error {
 		_ = l.Close()
 		open.closeAll()
 		running.Wait()
+		b.refused.summarize()
 	}()
 	retry := backoff.Policy{Base: 5 * time.Millisecond, Cap: time.Second}
 	for {

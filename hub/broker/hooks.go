@@ -123,7 +123,7 @@ func (h *hooks) OnConnect(cl *mqtt.Client, pk packets.Packet) error {
 		code = packets.Err3ServerUnavailable
 	}
 	_ = h.broker.mqtt.SendConnack(cl, code, false, nil)
-	h.broker.cfg.Log.Warn("device refused", "remote", k.RemoteAddr().String(), "err", logText(err.Error()))
+	h.broker.refused.note(k.RemoteAddr().String(), err)
 	return err
 }
 

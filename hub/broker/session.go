@@ -127,15 +127,26 @@ func (s *session) acknowledge(f *frame) bool {
 	return ok
 }
 
-// expireAt ends the session when its token does; the zero time is never.
+// clockLook is how long a session may outlive its token after the wall clock
+// was set forward.
+const clockLook = time.Minute
+
+// expireAt ends the session when its token does; the zero time is never. A
+// token ends by the wall clock, which may be set meanwhile, and timers do not
+// follow it: so it looks at the clock again and again.
 func (s *session) expireAt(t time.Time) {
 	if t.IsZero() {
+		return
+	}
+	left := t.Sub(s.broker.cfg.Now())
+	if left <= 0 {
+		s.close("its token has expired")
 		return
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.over {
-		s.expiry = time.AfterFunc(time.Until(t), func() { s.close("its token has expired") })
+		s.expiry = time.AfterFunc(min(left, clockLook), func() { s.expireAt(t) })
 	}
 }
 

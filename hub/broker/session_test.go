@@ -4,6 +4,7 @@ import (
 	"errors"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -332,6 +333,31 @@ func TestTokenExpiry(t *testing.T) {
 			c.ping()
 		}
 		c.expectClosedAfter(began, time.Hour)
+	})
+}
+
+// A token ends by the wall clock, also when that is set forward while the
+// device is connected, as on a machine that learns the time late.
+func TestTokenExpiresWhenTheClockIsSet(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var ahead atomic.Int64
+		now := func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }
+		expiry := now().Add(time.Hour)
+		hub := &fakeHub{authenticate: func(string, Credentials) (time.Time, error) { return expiry, nil }}
+		r := startPiped(t, hub, func(c *Config) { c.Now = now })
+		c := r.rawWith(t, connectPacket{id: "d1", keepAlive: 60})
+		live := func(minutes int) {
+			for range minutes {
+				time.Sleep(time.Minute)
+				c.ping()
+			}
+		}
+		live(30)
+		ahead.Store(int64(-20 * time.Minute)) // back: it lives longer
+		live(45)
+		ahead.Store(int64(24 * time.Hour))
+		time.Sleep(clockLook)
+		c.expectClosed()
 	})
 }
 
