@@ -238,12 +238,13 @@ func (k *killer) withID(payload map[string]any) map[string]any {
 // checkNothingPiledUp looks for files that the kills left behind.
 func (k *killer) checkNothingPiledUp(first map[string]int64) {
 	k.Helper()
-	const perCommand, temporary = 1024, 4
+	const temporary = 4 // of the last kill, in each directory
 	left := 0
-	for name, size := range stored(k.TB, k.Path(k.id+".state")) {
-		k.figures.grew("%s %s: %d → %d bytes", k.id, name, first[name], size)
-		_, known := first[name]
-		if !known && name != "commands.journal" && !strings.HasSuffix(name, ".json") {
+	now := stored(k.TB, k.Path(k.id+".state"))
+	k.figures.grew("%s: state %d → %d bytes after %d commands, of these %d in the command journal",
+		k.id, total(first), total(now), k.next, now[journal])
+	for name, size := range now {
+		if name != journal && !strings.HasSuffix(name, ".json") {
 			left++
 		}
 		if size > first[name]+16<<10+int64(perCommand*k.next) {
@@ -251,6 +252,6 @@ func (k *killer) checkNothingPiledUp(first map[string]int64) {
 		}
 	}
 	if left > temporary {
-		k.Errorf("%d temporary files were left behind: %v", left, stored(k.TB, k.Path(k.id+".state")))
+		k.Errorf("%d temporary files were left behind: %v", left, now)
 	}
 }

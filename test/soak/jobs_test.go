@@ -70,27 +70,29 @@ func (w *jobWriter) finish() {
 			w.Errorf("%s ended as %v", id, job)
 		}
 	}
+	for _, id := range w.acknowledged {
+		rows := w.rows(id)
+		for _, d := range w.devices {
+			w.compare(d, id, rows[d.id])
+		}
+	}
 	for _, d := range w.devices {
 		d.checkCalls()
-		rows := w.rows(d.id)
-		for _, id := range w.acknowledged {
-			w.compare(d, id, rows[id])
-		}
 	}
 }
 
-// rows are what the jobs say of one device.
-func (w *jobWriter) rows(deviceID string) map[string]any {
+// rows are what a job says of its devices.
+func (w *jobWriter) rows(id string) map[string]any {
 	rows := map[string]any{}
-	query := fmt.Sprintf(`{"query":"SELECT * FROM devices.jobs WHERE devices.jobs.deviceId = '%s'"}`, deviceID)
+	query := fmt.Sprintf(`{"query":"SELECT * FROM devices.jobs WHERE devices.jobs.jobId = '%s'"}`, id)
 	status, page := w.Request("POST", "/devices/query", query)
 	list, ok := page.([]any)
 	if status != 200 || !ok {
 		w.Fatalf("query of jobs: %d, %v", status, page)
 	}
 	for _, row := range list {
-		id, _ := site.At(row, "jobId").(string)
-		rows[id] = row
+		device, _ := site.At(row, "deviceId").(string)
+		rows[device] = row
 	}
 	return rows
 }

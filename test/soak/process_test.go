@@ -64,3 +64,18 @@ func stored(t testing.TB, dir string) map[string]int64 {
 	}
 	return sizes
 }
+
+// The command journal grows by contract, by an entry of a few hundred bytes for
+// each command; it is compacted beyond what must be kept.
+const (
+	journal    = "commands.journal"
+	perCommand = 1024
+)
+
+func total(sizes map[string]int64) int64 {
+	var sum int64
+	for _, size := range sizes {
+		sum += size
+	}
+	return sum
+}
