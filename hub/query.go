@@ -57,7 +57,8 @@ var jobSchema = query.Schema{
 	},
 }
 
-// queryTime bounds one query. Ten thousand twins take a tenth of a second.
+// queryTime bounds one query, the wait for those before it included. Ten
+// thousand twins take a tenth of a second.
 const queryTime = 10 * time.Second
 
 // errQuerySlow says that a query was given up.
@@ -97,7 +98,7 @@ func (h *Hub) query(ctx context.Context, text string, p paging) (queryResult, er
 // runQuery reads the page in one transaction, so that its keys and its items
 // belong together.
 func (h *Hub) runQuery(ctx context.Context, q *query.Query, statement query.Statement, p paging) (_ queryResult, err error) {
-	tx, err := h.store.r.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
+	tx, err := h.store.q.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
 	if err != nil {
 		return queryResult{}, fmt.Errorf("begin a query: %w", err)
 	}
@@ -170,7 +171,7 @@ func (h *Hub) devicesWhere(ctx context.Context, condition string) ([]string, err
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, queryTime, errQuerySlow)
 	defer cancel()
-	rows, err := collect(ctx, h.store.r, scanQueryRow, statement.SQL, statement.Args...)
+	rows, err := collect(ctx, h.store.q, scanQueryRow, statement.SQL, statement.Args...)
 	if err != nil && ctx.Err() != nil {
 		err = context.Cause(ctx)
 	}

@@ -26,12 +26,16 @@ const schemaVersion = 1
 // reading ones, which see the last commit and never wait.
 type store struct {
 	w *sql.DB // exactly one connection
-	r *sql.DB // refuses to write, so that a query language cannot
+	r *sql.DB // for short reads: a device's identity, a twin, a job
+	q *sql.DB // for queries in the query language, which may take seconds
 }
 
-// readers is how many reads run at once; the machine has not more cores than
-// that, and a slow query must not keep the rest out.
-const readers = 4
+// How many reads run at once. The machine has not many more cores than that;
+// and those who ask slow queries wait for each other, not a device for them.
+const (
+	readers = 4
+	queries = 2
+)
 
 // openStore opens the database at path, or makes a new one.
 func openStore(path string) (*store, error) {
@@ -59,12 +63,25 @@ func openStore(path string) (*store, error) {
 	if err := s.migrate(version); err != nil {
 		return fail(errors.Join(err, s.w.Close()))
 	}
-	if s.r, err = sql.Open("sqlite", dataSource(path, url.Values{"_pragma": {"query_only(1)"}})); err != nil {
+	if s.r, err = openReaders(path, readers); err != nil {
 		return fail(errors.Join(err, s.w.Close()))
 	}
-	s.r.SetMaxOpenConns(readers)
-	s.r.SetMaxIdleConns(readers)
+	if s.q, err = openReaders(path, queries); err != nil {
+		return fail(errors.Join(err, s.r.Close(), s.w.Close()))
+	}
 	return s, nil
+}
+
+// openReaders opens connections that refuse to write, so that a query language
+// cannot.
+func openReaders(path string, most int) (*sql.DB, error) {
+	db, err := sql.Open("sqlite", dataSource(path, url.Values{"_pragma": {"query_only(1)"}}))
+	if err != nil {
+		return nil, err
+	}
+	db.SetMaxOpenConns(most)
+	db.SetMaxIdleConns(most)
+	return db, nil
 }
 
 // dataSource names a database to the driver. NORMAL syncs the journal at
@@ -163,7 +180,7 @@ func finish(tx *sql.Tx, f func(*sql.Tx) error) error {
 }
 
 func (s *store) close() error {
-	return errors.Join(s.r.Close(), s.w.Close())
+	return errors.Join(s.q.Close(), s.r.Close(), s.w.Close())
 }
 
 // reader is what both a transaction and the reading connections can do.
