@@ -109,9 +109,18 @@ func changed(r sql.Result, err error) (bool, error) {
 	return n > 0, err
 }
 
-// deleteOldJobs removes what finished before a time.
-func deleteOldJobs(ctx context.Context, tx *sql.Tx, before time.Time) error {
-	if _, err := tx.ExecContext(ctx, "DELETE FROM jobs WHERE ended < ?", formatTime(before)); err != nil {
+// deleteOldJobs removes finished jobs, the oldest first, until there are at
+// most so many, and so many devices in all of them. The order is that in which
+// they were made; no clock is asked.
+func deleteOldJobs(ctx context.Context, tx *sql.Tx, maxJobs, maxDevices int) error {
+	_, err := tx.ExecContext(ctx, `DELETE FROM jobs WHERE seq IN (
+		SELECT seq FROM (
+			SELECT seq, row_number() OVER newest AS jobs, sum(devices) OVER newest AS devices
+			FROM (SELECT seq, (SELECT count(*) FROM job_devices d WHERE d.job_id = j.job_id) AS devices
+				FROM jobs j WHERE ended IS NOT NULL)
+			WINDOW newest AS (ORDER BY seq DESC))
+		WHERE jobs > ? OR devices > ? AND jobs > 1)`, maxJobs, maxDevices)
+	if err != nil {
 		return fmt.Errorf("remove old jobs: %w", err)
 	}
 	return nil

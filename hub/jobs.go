@@ -19,13 +19,15 @@ const (
 	// jobDevicesAtOnce is how many devices of a job work on a method at the
 	// same time: doors of one building, not all of them in one second.
 	jobDevicesAtOnce = 10
-	// jobHistory is how long finished jobs are kept (Learn, "Schedule jobs").
-	jobHistory = 30 * 24 * time.Hour
+	// maxFinishedJobs and maxFinishedDevices bound what is kept of finished
+	// jobs: the newest, up to so many, with up to so many devices in all (some
+	// tens of megabytes). IoT Hub keeps them for 30 days; but a clock that is
+	// wrong once would then be the end of all of them.
+	maxFinishedJobs    = 1000
+	maxFinishedDevices = 100_000
 	// jobRetry is when a job goes on that the hub itself stood in the way of: a
 	// full disk, most likely, which takes a person to mend.
 	jobRetry = time.Minute
-	// housekeeping is how often old jobs are looked for.
-	housekeeping = 24 * time.Hour
 )
 
 // jobs runs the jobs. Their state is in the store, so that a job goes on when
@@ -52,7 +54,8 @@ func newJobs(h *Hub) *jobs {
 	}
 }
 
-// create stores a job; its runner picks it up.
+// create stores a job; its runner picks it up. The oldest finished ones make
+// room for it.
 func (js *jobs) create(ctx context.Context, j job) error {
 	err := js.h.store.write(ctx, func(tx *sql.Tx) error {
 		switch _, err := getJob(ctx, tx, j.id); {
@@ -67,6 +70,9 @@ func (js *jobs) create(ctx context.Context, j job) error {
 		}
 		if waiting >= maxActiveJobs {
 			return iothub.Errorf(iothub.ThrottlingMaxActiveJobCountExceeded, "%d jobs wait or run already", waiting)
+		}
+		if err := deleteOldJobs(ctx, tx, maxFinishedJobs, maxFinishedDevices); err != nil {
+			return err
 		}
 		return insertJob(ctx, tx, j)
 	})
@@ -118,16 +124,12 @@ func (js *jobs) cancel(ctx context.Context, id string) (job, error) {
 func (js *jobs) run(ctx context.Context) {
 	var running sync.WaitGroup
 	defer running.Wait()
-	tick := time.NewTicker(housekeeping)
-	defer tick.Stop()
 	for {
 		if err := js.startAll(ctx, &running); err != nil {
 			js.h.log.Error("jobs could not be started", "err", err)
 		}
 		select {
 		case <-js.news:
-		case <-tick.C:
-			js.removeOld(ctx)
 		case <-ctx.Done():
 			return
 		}
@@ -136,7 +138,6 @@ func (js *jobs) run(ctx context.Context) {
 
 // recover notes what is known of the devices that were at work when the hub ended.
 func (js *jobs) recover(ctx context.Context) error {
-	js.removeOld(ctx)
 	err := js.h.store.write(ctx, func(tx *sql.Tx) error {
 		return endJobDevices(ctx, tx, "", rest.DeviceJobRunning, rest.DeviceJobFailed, outcomeUnknown, js.h.now())
 	})
@@ -151,13 +152,6 @@ func (js *jobs) recover(ctx context.Context) error {
 var outcomeUnknown = &rest.DeviceJobError{
 	Code:        "OutcomeUnknown",
 	Description: "The hub lost the outcome while the device was at work. The method may have been carried out; it was not sent again.",
-}
-
-func (js *jobs) removeOld(ctx context.Context) {
-	err := js.h.store.write(ctx, func(tx *sql.Tx) error { return deleteOldJobs(ctx, tx, js.h.now().Add(-jobHistory)) })
-	if err != nil && ctx.Err() == nil {
-		js.h.log.Error("old jobs could not be removed", "err", err)
-	}
 }
 
 // startAll starts a goroutine for each unfinished job that has none.

@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http/httptest"
 	"path/filepath"
@@ -81,39 +82,135 @@ func TestEventPages(t *testing.T) {
 	}
 }
 
+// Of the finished jobs the newest are kept, whatever the clock says they are.
 func TestOldJobsAreForgotten(t *testing.T) {
 	s := testStore(t)
 	ctx := context.Background()
 	now := time.Date(2026, 11, 22, 2, 0, 0, 0, time.UTC)
+	far := now.Add(50 * 365 * 24 * time.Hour)
+	made := []struct {
+		id      string
+		devices int
+		ended   time.Time // zero: it waits
+	}{{"waits", 3, time.Time{}}, {"a", 1, far}, {"b", 5, now}, {"c", 2, now}, {"d", 1, time.Unix(0, 0)}, {"e", 9, far}}
 	err := s.write(ctx, func(tx *sql.Tx) error {
-		for id, ended := range map[string]time.Time{"old": now.Add(-31 * 24 * time.Hour), "new": now.Add(-29 * 24 * time.Hour), "open": {}} {
-			j := job{id: id, kind: rest.JobUpdateTwin, work: json.RawMessage("{}"), condition: "*", created: now, start: now, status: rest.JobQueued}
+		for _, m := range made {
+			j := job{id: m.id, kind: rest.JobUpdateTwin, work: json.RawMessage("{}"), condition: "*", created: now, start: now, status: rest.JobQueued}
 			if err := insertJob(ctx, tx, j); err != nil {
 				return err
 			}
-			if err := insertJobDevice(ctx, tx, j, "d", now); err != nil {
-				return err
+			for i := range m.devices {
+				if err := insertJobDevice(ctx, tx, j, fmt.Sprint("d", i), now); err != nil {
+					return err
+				}
 			}
-			if !ended.IsZero() {
-				j.status, j.ended = rest.JobCompleted, ended
+			if !m.ended.IsZero() {
+				j.status, j.ended = rest.JobCompleted, m.ended
 				if _, err := setJobStatus(ctx, tx, j, rest.JobQueued); err != nil {
 					return err
 				}
 			}
 		}
-		return deleteOldJobs(ctx, tx, now.Add(-jobHistory))
+		return nil
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	for id, kept := range map[string]bool{"old": false, "new": true, "open": true} {
-		_, err := getJob(ctx, s.r, id)
-		if kept != (err == nil) {
-			t.Errorf("%s: %v", id, err)
+	for _, step := range []struct {
+		jobs, devices int
+		kept          string
+	}{
+		{5, 100, "waits a b c d e"},
+		{4, 100, "waits b c d e"},
+		{4, 16, "waits c d e"},
+		{4, 1, "waits e"}, // the newest stays, however large
+	} {
+		err := s.write(ctx, func(tx *sql.Tx) error { return deleteOldJobs(ctx, tx, step.jobs, step.devices) })
+		if err != nil {
+			t.Fatal(err)
 		}
-		if _, err := getDeviceJob(ctx, s.r, jobDeviceKey(id, "d")); kept == errors.Is(err, sql.ErrNoRows) {
-			t.Errorf("%s on its device: %v", id, err)
+		all, err := listJobs(ctx, s.r, 0, 100, "", "")
+		if err != nil {
+			t.Fatal(err)
 		}
+		var kept []string
+		for _, j := range all {
+			kept = append(kept, j.id)
+		}
+		if got := strings.Join(kept, " "); got != step.kept {
+			t.Errorf("with room for %d jobs and %d devices: %s, want %s", step.jobs, step.devices, got, step.kept)
+		}
+	}
+	if _, err := getDeviceJob(ctx, s.r, jobDeviceKey("b", "d0")); !errors.Is(err, sql.ErrNoRows) {
+		t.Errorf("the devices of a job that was removed: %v", err)
+	}
+}
+
+// A hub that starts with a clock that is years ahead forgets nothing for it.
+func TestJobsSurviveAWrongClock(t *testing.T) {
+	dir := initDir(t)
+	for _, ahead := range []time.Duration{0, 30 * 365 * 24 * time.Hour} {
+		h, err := Open(dir, Options{Log: slog.New(slog.DiscardHandler)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		h.now = func() time.Time { return time.Now().Add(ahead) }
+		ctx := t.Context()
+		if err := h.jobs.recover(ctx); err != nil {
+			t.Fatal(err)
+		}
+		j := job{id: fmt.Sprintf("j%d", ahead), kind: rest.JobUpdateTwin, work: json.RawMessage("{}"), condition: "*", created: h.now(), start: h.now(), status: rest.JobQueued}
+		if err := h.jobs.create(ctx, j); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := h.jobs.cancel(ctx, j.id); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := getJob(ctx, h.store.r, "j0"); err != nil {
+			t.Errorf("%s ahead: %v", ahead, err)
+		}
+		if err := h.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// Queries that take long hold up each other, and nobody else.
+func TestSlowQueriesLeaveDevicesAlone(t *testing.T) {
+	h, err := Open(initDir(t), Options{Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := h.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	ctx := t.Context()
+	var slow []*sql.Conn
+	for range queries {
+		c, err := h.store.q.Conn(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		slow = append(slow, c)
+	}
+	soon, cancel := context.WithTimeout(ctx, 50*time.Millisecond)
+	defer cancel()
+	if _, err := h.query(soon, "SELECT * FROM devices", paging{size: 1}); err == nil {
+		t.Error("a query did not wait for those before it; the test shows nothing")
+	}
+	var wire *iothub.Error
+	if _, err := (backend{h}).Authenticate("d", broker.Credentials{Host: "localhost"}); !errors.As(err, &wire) || wire.Code != iothub.DeviceNotFound {
+		t.Errorf("a device that connects meanwhile: %v", err)
+	}
+	for _, c := range slow {
+		if err := c.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := h.query(ctx, "SELECT * FROM devices", paging{size: 1}); err != nil {
+		t.Error(err)
 	}
 }
 
