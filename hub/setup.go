@@ -25,6 +25,23 @@ var localNames = []string{localName, "127.0.0.1", "::1"}
 // ErrExists says that a directory already holds a hub.
 var ErrExists = errors.New("there is a hub in this directory already; nothing was changed")
 
+// ErrClock says that the clock of this machine cannot be right.
+var ErrClock = errors.New("the clock of this machine is not set")
+
+// beginning is before this program was written: a clock that shows less is not
+// set (a Raspberry Pi without a network starts in 1970, or where it last was).
+var beginning = time.Date(2025, 1, 1, 0, 0, 0, 0, time.UTC)
+
+// checkClock tells whether certificates may be made by a clock. An authority of
+// 1970 would have ended before anybody could trust it.
+func checkClock(now time.Time) error {
+	if now.Before(beginning) {
+		return fmt.Errorf("%w: it says %s, and certificates made by it would have ended already; set it (timedatectl) and try again; nothing was changed",
+			ErrClock, now.UTC().Format(time.RFC3339))
+	}
+	return nil
+}
+
 // Init makes a hub in dir, which is created if need be: a certificate
 // authority of its own, a server certificate for the names (host names and
 // addresses; the local ones are added) and random policy keys.
@@ -32,7 +49,14 @@ var ErrExists = errors.New("there is a hub in this directory already; nothing wa
 // Where there is a hub already, Init without names is ErrExists; with names it
 // gives the hub these names and a certificate for them, and keeps the
 // authority, the keys and the devices, so that nobody has to be told anew.
-func Init(dir string, names []string) (err error) {
+//
+// Certificates need the time: with a clock that is not set it is ErrClock.
+func Init(dir string, names []string) error { return initAt(dir, names, time.Now()) }
+
+func initAt(dir string, names []string, now time.Time) (err error) {
+	if err := checkClock(now); err != nil {
+		return err
+	}
 	for _, name := range names {
 		if err := checkName(name); err != nil {
 			return err
@@ -52,16 +76,16 @@ func Init(dir string, names []string) (err error) {
 	case err == nil && len(names) == 0:
 		return fmt.Errorf("%s: %w (with --name it gets other names)", dir, ErrExists)
 	case err == nil:
-		return rename(dir, c, all)
+		return rename(dir, c, all, now)
 	case !errors.Is(err, ErrNoHub):
 		return err
 	}
-	return create(dir, all)
+	return create(dir, all, now)
 }
 
 // create writes a new hub. The configuration comes last: without it there is
 // no hub, so an Init that was interrupted can be repeated.
-func create(dir string, names []string) error {
+func create(dir string, names []string, now time.Time) error {
 	// The journal too: SQLite would replay an old one into a new database.
 	for _, name := range []string{caFile, caKeyFile, databaseFile, databaseFile + "-wal", databaseFile + "-shm"} {
 		path := filepath.Join(dir, name)
@@ -78,7 +102,6 @@ func create(dir string, names []string) error {
 	if err := os.Chmod(dir, privateDirectory); err != nil {
 		return fmt.Errorf("make the hub's directory private: %w", err)
 	}
-	now := time.Now()
 	ca, err := newAuthority(now)
 	if err != nil {
 		return err
@@ -96,7 +119,7 @@ func create(dir string, names []string) error {
 	return c.write(dir)
 }
 
-func rename(dir string, c config, names []string) error {
+func rename(dir string, c config, names []string, now time.Time) error {
 	ca, err := readPair(dir, caFile, caKeyFile)
 	if err != nil {
 		return err
@@ -106,7 +129,7 @@ func rename(dir string, c config, names []string) error {
 	if err := c.write(dir); err != nil {
 		return err
 	}
-	return issueServer(dir, ca, names, time.Now())
+	return issueServer(dir, ca, names, now)
 }
 
 func withLocalNames(names []string) []string {

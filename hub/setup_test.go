@@ -94,6 +94,30 @@ func TestInit(t *testing.T) {
 	}
 }
 
+// A clock that is not set would make an authority that has ended when it is.
+func TestInitRefusesAnUnsetClock(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "hub")
+	for _, now := range []time.Time{time.Unix(0, 0), time.Date(2024, 5, 13, 0, 0, 0, 0, time.UTC)} {
+		err := initAt(dir, nil, now)
+		if !errors.Is(err, ErrClock) || !strings.Contains(err.Error(), now.UTC().Format(time.RFC3339)) {
+			t.Errorf("%s: %v", now, err)
+		}
+		if _, err := os.Stat(dir); err == nil {
+			t.Error("it was refused, but left a directory")
+		}
+	}
+	if err := initAt(dir, nil, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	before := read(t, dir, configFile) + read(t, dir, serverFile)
+	if err := initAt(dir, []string{"other.example"}, time.Unix(0, 0)); !errors.Is(err, ErrClock) {
+		t.Errorf("another name: %v", err)
+	}
+	if read(t, dir, configFile)+read(t, dir, serverFile) != before {
+		t.Error("a refused init has changed something")
+	}
+}
+
 func TestInitRefusesNames(t *testing.T) {
 	for _, name := range []string{"", "a b", "a:1", "https://a", "a/b", "*.a", strings.Repeat("a", 254)} {
 		dir := filepath.Join(t.TempDir(), "hub")

@@ -23,6 +23,8 @@ and random keys for the policies. Devices and operators must trust DIR/ca.pem.
 Where DIR holds a hub already, init refuses, unless --name is given: then the
 hub gets these names and a certificate for them, and keeps its authority, its
 keys and its devices. Stop the hub before that.
+
+The clock of the machine must be set: certificates are valid for a time.
 `
 
 func runInit(_ context.Context, c call) error {
