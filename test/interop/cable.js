@@ -1,11 +1,13 @@
 'use strict';
 
 // A cable between a device and the hub that can be cut: a TCP forwarder that
-// sees only TLS. What is cut stays cut; the next connection gets a new one.
+// sees only TLS. What is cut stays cut; the next connection gets a new link.
+// It lasts as long as the process and does not hold it: a device that is just
+// coming back when its test ends can do so, and close in order.
 
 const net = require('node:net');
 const { once } = require('node:events');
-const { hub, connectionString, until } = require('./site');
+const { hub, connectionString } = require('./site');
 
 class Cable {
   constructor() {
@@ -13,13 +15,17 @@ class Cable {
     this.server = net.createServer((device) => this.#link(device));
   }
 
-  // lay opens a cable for one test.
-  static async lay(test) {
+  // lay opens a cable.
+  static async lay() {
     const cable = new Cable();
     cable.server.listen(0, '127.0.0.1');
     await once(cable.server, 'listening');
-    test.after(() => cable.remove());
+    cable.server.unref();
     return cable;
+  }
+
+  get port() {
+    return this.server.address().port;
   }
 
   #link(device) {
@@ -28,13 +34,14 @@ class Cable {
       end.pipe(other);
       end.on('error', () => {}); // cut on purpose: 'close' follows
       end.on('close', () => other.destroy());
+      end.unref();
     }
     this.links.push(link);
   }
 
   // connectionString is a device's, by way of this cable.
   connectionString(identity) {
-    return connectionString(identity.deviceId, identity.authentication.symmetricKey.primaryKey, this.server.address().port);
+    return connectionString(identity.deviceId, identity.authentication.symmetricKey.primaryKey, this.port);
   }
 
   get current() {
@@ -58,19 +65,6 @@ class Cable {
   resetHub() {
     this.current.hub.resetAndDestroy();
     this.current.device.end();
-  }
-
-  // plugged waits for the n-th connection.
-  plugged(n) {
-    return until(`connection ${n}`, () => this.links.length >= n);
-  }
-
-  remove() {
-    this.server.close();
-    for (const link of this.links) {
-      link.device.destroy();
-      link.hub.destroy();
-    }
   }
 }
 

@@ -9,6 +9,7 @@ const crypto = require('node:crypto');
 const fs = require('node:fs');
 const https = require('node:https');
 const path = require('node:path');
+const { after } = require('node:test');
 const { ConnectionString, SharedAccessSignature } = require('azure-iot-common');
 const { Registry, Client, JobClient } = require('azure-iothub');
 const { redirect } = require('./port-443');
@@ -34,6 +35,12 @@ redirect(hub.host, hub.httpsPort);
 // A test gets a minute: everything here is done in seconds, but the machine
 // may be busy with other things. Tests of one file run side by side.
 const suite = { concurrency: true, timeout: 60_000 };
+
+// When a test fails, its SDK client may go on trying to connect, which holds
+// the process for four minutes. This timer alone holds nothing.
+after(() => {
+  setTimeout(() => process.exit(), 10_000).unref();
+});
 
 // servicePolicy gives the connection string of a policy as the SDKs want it:
 // without a port. run.sh has written one file for each.
