@@ -2,6 +2,7 @@
 
 GO       ?= go
 FUZZTIME ?= 30s
+SOAK     ?= 20
 export GO FUZZTIME
 
 PROGRAMS  := latchd latchctl latchhub
@@ -61,6 +62,12 @@ fuzz: need-go ## every fuzz target for FUZZTIME each (30s)
 .PHONY: corpus
 corpus: need-go ## keep the inputs that fuzzing found, for every later `make test`
 	@tools/corpus.sh
+
+.PHONY: soak
+# From its own directory, because go test prints what a passing test prints only there.
+soak: need-go ## hundreds of reboots and of kills at random moments, with a table of figures (some 10 minutes)
+	cd test/soak && LATCHD_SOAK=$(SOAK) $(GO) test -count=1 -timeout 60m
+	LATCHD_SOAK=$(SOAK) $(GO) test -count=1 -timeout 60m ./test/late ./hub/query
 
 .PHONY: clean
 clean: ## remove what was built
