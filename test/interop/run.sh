@@ -17,16 +17,6 @@ for name in "$@"; do
 done
 ((${#tests[@]} > 0)) || tests=("$here"/*.test.js)
 
-# install fetches the packages that the lock file names, if that changed since.
-install() {
-	local installed=$here/node_modules/.installed-lock.json
-	cmp -s "$here/package-lock.json" "$installed" && return
-	echo 'Installing the SDKs (npm ci) ...'
-	# No package has anything to do at its installation, so none may.
-	(cd "$here" && npm ci --ignore-scripts --no-audit --no-fund --no-update-notifier)
-	cp "$here/package-lock.json" "$installed"
-}
-
 # The tests are a process group of their own: node starts a process for each
 # file, and all of them must end with this script.
 tests_pid=
@@ -41,8 +31,7 @@ stop_tests() {
 	return "$status"
 }
 
-"$here/../../tools/need-node.sh"
-install
+"$here/install.sh"
 
 echo 'Starting a hub and simulated doors on this machine ...'
 # Each file of tests that needs a real agent has a door of its own.
