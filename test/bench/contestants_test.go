@@ -6,7 +6,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"syscall"
-	"testing"
 
 	"latchd/test/site"
 )
@@ -117,12 +116,4 @@ func learnAnswer(s *site.Site, o *operator, agent contestant) {
 func stop(s *site.Site, p *site.Process, id string) {
 	p.Signal(syscall.SIGTERM)
 	s.Await(id+" is gone", func() bool { return s.Twin(id)["connectionState"] == "Disconnected" })
-}
-
-// need ends the benchmark where a program is missing.
-func need(t testing.TB, program, remedy string) {
-	t.Helper()
-	if _, err := exec.LookPath(program); err != nil {
-		t.Fatalf("%s is not installed: %s", program, remedy)
-	}
 }
