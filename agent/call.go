@@ -22,6 +22,7 @@ type call struct {
 	cancel  context.CancelFunc
 	name    string
 	respond func(iothub.MethodResponse)
+	inTime  func() bool // no more timeUp: spares each call that is in time a goroutine for it
 
 	mu       sync.Mutex // guards the fields below
 	late     answer     // what is answered when the time is up
@@ -31,7 +32,7 @@ type call struct {
 func newCall(ctx context.Context, name string, respond func(iothub.MethodResponse)) *call {
 	c := &call{name: name, respond: respond, late: reply(503, "the device was busy, "+name+" was not carried out; try again")}
 	c.ctx, c.cancel = context.WithTimeout(ctx, answerWithin)
-	context.AfterFunc(c.ctx, c.timeUp)
+	c.inTime = context.AfterFunc(c.ctx, c.timeUp)
 	return c
 }
 
@@ -81,6 +82,7 @@ func (c *call) timeUp() {
 // answer sends the first answer; for a later one it only tells its sender
 // that it did not go out.
 func (c *call) answer(ans answer) {
+	c.inTime()
 	c.mu.Lock()
 	first := !c.answered
 	c.answered = true

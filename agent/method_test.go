@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"latchd/agent/ledger"
@@ -172,6 +173,24 @@ func TestAFileThatCannotBeReadIsNotOverwritten(t *testing.T) {
 			if info, err := os.Stat(file); err != nil || !info.IsDir() {
 				r.Errorf("%s was replaced", file)
 			}
+		}
+	})
+}
+
+// What there is nothing to say about is absent from getStatus, not null.
+func TestStatusHoldsNoNull(t *testing.T) {
+	inBubble(t, func(r *rig) {
+		r.Desired(iothub.Section{Version: 1, Properties: map[string]any{"building": json.Number("4")}})
+		r.Desired(iothub.Section{Version: 2, Properties: map[string]any{}}) // its acknowledgement is taken back
+		synctest.Wait()
+		status := r.want(200, "getStatus", ``).body
+		for key, value := range status {
+			if value == nil {
+				r.Errorf("%s is null", key)
+			}
+		}
+		if status["door"] == nil || status["agent"] == nil || status["Response"] != "getStatus called successfully" {
+			r.Errorf("the status is %v", status)
 		}
 	})
 }

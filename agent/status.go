@@ -2,9 +2,8 @@ package agent
 
 import (
 	"context"
+	"maps"
 	"time"
-
-	"latchd/iothub"
 )
 
 // shownReceipts is how many receipts getStatus shows.
@@ -34,11 +33,8 @@ func (a *Agent) getStatus() answer {
 	if now := a.trustedNow(); !now.IsZero() {
 		live["time"] = formatTime(now)
 	}
-	doc, err := iothub.ToDocument(live)
-	if err != nil {
-		return reply(500, "the status cannot be encoded: "+err.Error())
-	}
-	doc = iothub.Merge(nil, doc) // what is nil is absent
-	doc["Response"] = "getStatus called successfully"
-	return answer{status: 200, payload: doc}
+	// In a report nil removes a key; here it is absent.
+	maps.DeleteFunc(live, func(_ string, v any) bool { return v == nil })
+	live["Response"] = "getStatus called successfully"
+	return answer{status: 200, payload: live}
 }
