@@ -181,6 +181,9 @@ func (c *config) check() error {
 	if c.Hub.ConnectionString != "" && c.Hub.ConnectionStringFile != "" {
 		return errors.New("hub.connection_string and hub.connection_string_file exclude each other")
 	}
+	if c.Hub.holdsKeyForFile() {
+		return errKeyForFile
+	}
 	if c.Hub.ConnectionString != "" {
 		if _, err := iothub.ParseDeviceConnectionString(c.Hub.ConnectionString); err != nil {
 			return fmt.Errorf("hub.connection_string: %w", err)
@@ -194,6 +197,14 @@ func (c *config) check() error {
 		return fmt.Errorf("reboot.delay is %s; at most %s is allowed", d, longestDelay)
 	}
 	return nil
+}
+
+// errKeyForFile answers a mistake that is easily made, and must not be told by
+// the error of opening such a file: that has the key in it.
+var errKeyForFile = errors.New("hub.connection_string_file holds a connection string where the name of a file belongs")
+
+func (h hubConfig) holdsKeyForFile() bool {
+	return strings.Contains(h.ConnectionStringFile, "SharedAccessKey=")
 }
 
 // resolve makes relative paths relative to the configuration file.

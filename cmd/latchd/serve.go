@@ -243,6 +243,9 @@ func clientCertificate(h hubConfig) (*tls.Certificate, error) {
 // connectionString finds the device's connection string: in the file the
 // configuration names, in systemd's credentials, or in the configuration.
 func connectionString(h hubConfig) (iothub.ConnectionString, error) {
+	if h.holdsKeyForFile() {
+		return iothub.ConnectionString{}, errKeyForFile
+	}
 	file := h.ConnectionStringFile
 	if file == "" && h.ConnectionString == "" {
 		if dir := os.Getenv("CREDENTIALS_DIRECTORY"); dir != "" {
