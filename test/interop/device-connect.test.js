@@ -106,7 +106,7 @@ describe('a device with a key', site.suite, () => {
 describe('a token that ends', site.suite, () => {
   test('ends the connection', async (t) => {
     const { deviceId, authentication } = await site.register();
-    const short = site.token(`${site.hub.host}:${site.hub.mqttPort}/devices/${deviceId}`, authentication.symmetricKey.primaryKey, 3);
+    const short = site.token(`${site.hub.host}:${site.hub.mqttPort}/devices/${deviceId}`, authentication.symmetricKey.primaryKey, 8);
     const device = new Device(t, (transport) => Client.fromSharedAccessSignature(short, transport));
     device.client.setRetryPolicy(new NoRetry());
     await device.client.open();
@@ -116,12 +116,12 @@ describe('a token that ends', site.suite, () => {
 
   test('is renewed by the SDK before that, and desired patches go on', async (t) => {
     const identity = await site.register();
-    const [lifetime, margin] = [5, 3]; // seconds: a new token every 2 s
+    const [lifetime, margin] = [8, 6]; // seconds: a new token every 2 s
     const device = new Device(t, (transport) => Client.fromAuthenticationProvider(
       SharedAccessKeyAuthenticationProvider.fromConnectionString(identity.connectionString, lifetime, margin), transport));
     await device.client.open();
     const twin = await device.followTwin();
-    await site.until('three renewals, longer than one token lives', () => device.connacks >= 4);
+    await site.until('five renewals, longer than one token lives', () => device.connacks >= 6);
     // A patch that falls between two connections is lost, as it must be; the next is not.
     await site.until('a patch arrives', async () => {
       await site.setDesired(identity.deviceId, { renewed: true });

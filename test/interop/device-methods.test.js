@@ -118,7 +118,7 @@ describe('the answer to a method', site.suite, () => {
     const took = Date.now() - began;
     assert.equal(status, 504);
     assert.match(body.Message, /504101|GatewayTimeout/);
-    assert.ok(took >= 4900 && took < 9000, `it took ${took} ms`);
+    assert.ok(took >= 4900 && took < 15_000, `it took ${took} ms`);
     assert.equal(asked, 1);
   });
 });

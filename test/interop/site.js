@@ -33,8 +33,11 @@ const hub = {
 redirect(hub.host, hub.httpsPort);
 
 // A test gets a minute: everything here is done in seconds, but the machine
-// may be busy with other things. Tests of one file run side by side.
-const suite = { concurrency: true, timeout: 60_000 };
+// may be busy with other things. Tests of one suite run side by side, if they
+// do not share a door: then they run in order.
+const timeout = 60_000;
+const suite = { timeout, concurrency: true };
+const inOrder = { timeout };
 
 // When a test fails, its SDK client may go on trying to connect, which holds
 // the process for four minutes. This timer alone holds nothing.
@@ -196,7 +199,7 @@ async function refusal(promise, name, status) {
 }
 
 module.exports = {
-  hub, suite, file, servicePolicy, ownerKey, registry, service, jobs,
+  hub, suite, inOrder, file, servicePolicy, ownerKey, registry, service, jobs,
   token, randomKey, uniqueId, request, succeed, register, connectionString,
   twin, setDesired, invoke, query, connected, feed, until, refusal,
 };
