@@ -46,10 +46,11 @@ type Handler struct {
 	// order in which the requests arrived, so that two commands for one door
 	// keep their order; Method returns without waiting for the outcome. It
 	// calls respond exactly once, then or later, from any goroutine; the
-	// client sends that answer (QoS 1) and then calls its Sent. The context
-	// ends two seconds after the client was told to stop. It does not end
-	// with the session: a command that has begun is finished, whether or not
-	// somebody still hears the answer. Nil answers each method with 404.
+	// client sends that answer and, if it has a Sent, tells that whether the
+	// hub acknowledged it. The context ends two seconds after the client was
+	// told to stop. It does not end with the session: a command that has begun
+	// is finished, whether or not somebody still hears the answer. Nil answers
+	// each method with 404.
 	Method func(ctx context.Context, req iothub.MethodRequest, respond func(iothub.MethodResponse))
 
 	// Desired gets the complete desired section whenever it changed, and once

@@ -140,7 +140,10 @@ func (s *session) refuse(t iothub.Topic, status int, text string) {
 	}()
 }
 
-// answer sends the answer and waits until the hub has it.
+// answer sends the answer. Where somebody asks whether the hub has it (Sent) it
+// goes out at QoS 1 and is waited for, else at QoS 0, as the official Node SDK
+// sends all answers: nothing would be done about a missing PUBACK, and each
+// costs both sides a packet.
 func (s *session) answer(t iothub.Topic, r iothub.MethodResponse) error {
 	select {
 	case <-s.done:
@@ -148,7 +151,11 @@ func (s *session) answer(t iothub.Topic, r iothub.MethodResponse) error {
 	default:
 	}
 	topic := iothub.Topic{Kind: iothub.TopicMethodResponse, Status: r.Status, RequestID: t.RequestID}
-	return s.publish(context.Background(), topic.String(), 1, r.Payload)
+	var qos byte
+	if r.Sent != nil {
+		qos = 1
+	}
+	return s.publish(context.Background(), topic.String(), qos, r.Payload)
 }
 
 // warn writes a warning about methods, unless there are too many.
