@@ -46,6 +46,7 @@ type reports struct {
 	known   bool           // held is what the hub holds
 	sent    map[string]any // the patch that is not answered yet; nil: none is
 	sentFor map[string]any // wanted, when sent was made
+	settled bool           // nothing is missing: the session asks at each of its steps
 	refused map[string]refusal
 	alone   map[string]bool // keys to be sent alone, because they were in a refused patch
 
@@ -94,7 +95,7 @@ func (r *reports) want(want map[string]any) {
 	if r.wanted != nil && iothub.Equal(r.wanted, doc) {
 		return
 	}
-	r.wanted = doc
+	r.wanted, r.settled = doc, false
 	r.sequence++
 	for key, old := range r.refused {
 		if value, ok := doc[key]; !ok || !iothub.Equal(value, old.value) {
@@ -120,7 +121,11 @@ func (r *reports) next(now time.Time) nextStep {
 	if !r.known {
 		return nextStep{unknown: true}
 	}
+	if r.settled {
+		return nextStep{}
+	}
 	if r.sent, r.sentFor = r.nextPatch(), r.wanted; r.sent == nil {
+		r.settled = true
 		if r.confirmed != r.sequence {
 			r.confirmed = r.sequence
 			r.announce()
@@ -293,6 +298,6 @@ func (r *reports) disconnected() {
 func (r *reports) fetched(held map[string]any) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.held = held
-	r.known = true
+	r.held, r.known = held, true
+	r.settled = false
 }
