@@ -78,6 +78,9 @@ func (k *killer) run(rounds int) {
 		k.prepare()
 		kinds[order[0]](k)
 		order = order[1:]
+		if k.random.IntN(2) == 0 {
+			k.awaitTimer()
+		}
 		k.awaitTwin()
 		if k.Failed() {
 			return
@@ -173,8 +176,7 @@ func (k *killer) comeBack() observation {
 	return k.observe()
 }
 
-// prepare brings the door into some mode by commands that are left alone, and
-// sometimes waits until its timer has ended.
+// prepare brings the door into some mode by commands that are left alone.
 func (k *killer) prepare() {
 	k.Helper()
 	for range k.random.IntN(3) {
@@ -184,19 +186,27 @@ func (k *killer) prepare() {
 			k.carryOut(k.randomUnlock())
 		}
 	}
-	if k.random.IntN(4) == 0 {
-		k.awaitTimer()
-	}
 }
 
 // awaitTimer waits until the timer that runs has ended.
 func (k *killer) awaitTimer() {
 	k.Helper()
-	if end := k.door.end(); end.set() && time.Until(end.to) < 10*time.Second {
+	if end := k.door.end(); end.set() && time.Until(end.to) < 4*time.Second {
 		time.Sleep(time.Until(end.to.Add(50 * time.Millisecond)))
 		k.Await(fmt.Sprintf("the timer of %v has ended", k.door), func() bool { return k.observe().mode == resting })
-		k.expect("the end of a timer", k.observe(), nil, outcome{"", k.door})
+		o, shown := k.observe(), k.door.timers(k.started) != nil
+		k.expect("the end of a timer", o, nil, outcome{"", k.door})
+		if !shown { // by an edge of the line
+			k.figures.late(o.since.Sub(later(end.to, k.started)))
+		}
 	}
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }
 
 // carryOut sends a command that is left alone; the door must do what the model

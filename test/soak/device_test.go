@@ -83,6 +83,7 @@ func (d *device) ask(method string, payload map[string]any) answer {
 // observation is what getStatus said.
 type observation struct {
 	state, mode string
+	since       time.Time
 	until       time.Time // zero: none
 	bootID      string
 	raw         map[string]any
@@ -110,6 +111,9 @@ func (d *device) observe() observation {
 	o.state, _ = site.At(a.body, "door", "state").(string)
 	o.mode, _ = site.At(a.body, "door", "mode").(string)
 	o.bootID, _ = site.At(a.body, "agent", "bootId").(string)
+	if text, ok := site.At(a.body, "door", "since").(string); ok {
+		o.since = parseTime(d.TB, text)
+	}
 	if text, ok := site.At(a.body, "door", "until").(string); ok {
 		o.until = parseTime(d.TB, text)
 	}

@@ -22,16 +22,20 @@ func (c lockCommand) cause(from, to time.Time) cause {
 }
 
 func (k *killer) randomLock() lockCommand {
-	lockTime := time.Duration(-1)
-	payload := map[string]any{}
 	switch k.random.IntN(5) {
 	case 0, 1:
-		lockTime = time.Duration(1000+k.random.IntN(1500)) * time.Millisecond
+		return lockFor(time.Duration(1000+k.random.IntN(1500)) * time.Millisecond)
 	case 2:
-		lockTime = 0
+		return lockFor(0)
 	case 3:
-		lockTime = time.Duration(10+k.random.IntN(3600)) * time.Second
+		return lockFor(time.Duration(10+k.random.IntN(3600)) * time.Second)
 	}
+	return lockFor(-1)
+}
+
+// lockFor is a lockDoor; a lockTime below zero is none.
+func lockFor(lockTime time.Duration) lockCommand {
+	payload := map[string]any{}
 	if lockTime >= 0 {
 		payload["lockTime"] = lockTime.Seconds()
 	}
@@ -162,8 +166,14 @@ func (l *line) shows(t testing.TB, o observation) bool {
 	return ok
 }
 
-func (k *killer) killInLock()   { k.killIn(k.randomLock()) }
-func (k *killer) killInUnlock() { k.killIn(k.randomUnlock()) }
+func (k *killer) killInLock() { k.killIn(k.randomLock()) }
+
+func (k *killer) killInUnlock() {
+	if k.door.base == lockdown && k.random.IntN(4) > 0 { // or most unlocks would be refused
+		k.carryOut(lockFor(0))
+	}
+	k.killIn(k.randomUnlock())
+}
 
 // killIn kills the agent in a lock command, looks at the door, and repeats the
 // command as an operator does who got no answer.

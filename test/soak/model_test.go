@@ -173,9 +173,6 @@ func (d door) timers(back time.Time) []cause {
 	if !end.set() || unlocks == d.unlocked() {
 		return nil
 	}
-	latest := end.to
-	if back.After(latest) {
-		latest = back
-	}
+	latest := later(end.to, back)
 	return []cause{{what: "the end of " + d.mode(), unlocks: unlocks, from: end.from, to: latest.Add(patience), deadline: latest}}
 }
