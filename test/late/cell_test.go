@@ -34,9 +34,11 @@ func newCell(t *testing.T, shared *site.Site, d damage, id string) *cell {
 	if d.isLoss && !canLose {
 		t.Skip("packets can be lost on Linux only")
 	}
-	s := shared.For(t)
+	var s *site.Site
 	if d.ofHub {
 		s = site.New(t)
+	} else {
+		s = shared.In(t)
 	}
 	c := &cell{Site: s, id: id, damage: d}
 	c.proxy = newProxy(s)

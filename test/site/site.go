@@ -124,14 +124,6 @@ level = "debug"
 `, id)+strings.Join(more, "\n"))
 }
 
-// For is the site for a test of its own, such as a subtest, that shares the
-// hub with others and has devices of its own.
-func (s *Site) For(t testing.TB) *Site {
-	own := *s
-	own.TB, own.Devices = t, map[string]*Process{}
-	return &own
-}
-
 // Path is the path of a file of the site.
 func (s *Site) Path(name string) string { return filepath.Join(s.Dir, name) }
 
