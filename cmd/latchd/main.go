@@ -14,6 +14,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime"
 	"runtime/debug"
 	"syscall"
 
@@ -33,9 +34,22 @@ const (
 // was 11.6 MB with it and 14.5 MB without. GOGC in the environment wins.
 const gcPercent = 25
 
+// processors is how many goroutines run at once. A command passes through a
+// dozen of them, one after the other; with more processors each hand-over wakes
+// another thread, which costs more than the work that it is woken for: a
+// method took 0.35 ms of CPU time with two and 0.25 ms with one. It also saves
+// 0.5 MB. Nothing waits long for its turn: a goroutine that computes is
+// interrupted after 10 ms, one that waits for the disk lets others run within
+// as long (the button included), and the Raspberry Pi Zero has one processor
+// anyway. GOMAXPROCS in the environment wins.
+const processors = 1
+
 func main() {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(gcPercent)
+	}
+	if os.Getenv("GOMAXPROCS") == "" {
+		runtime.GOMAXPROCS(processors)
 	}
 	// SIGHUP is for reloading; until there is something to reload it must not
 	// end the process, because that would be a stop without its order.
