@@ -52,7 +52,7 @@ func TestKilledHub(t *testing.T) {
 	}
 	l.figures.grew("%d writes were acknowledged, %d more were cut off or refused", l.acknowledged.Load(), l.failed.Load())
 	l.figures.grew("database: %d → %d KB", before/1024, l.databaseSize()/1024)
-	if l.acknowledged.Load() < int64(10*l.figures.count) {
+	if !t.Failed() && l.acknowledged.Load() < int64(10*l.figures.count) {
 		t.Errorf("only %d writes were acknowledged: that is no load", l.acknowledged.Load())
 	}
 	l.checkDatabase()
