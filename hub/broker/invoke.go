@@ -82,12 +82,15 @@ func (b *Broker) dispatch(ctx context.Context, deviceID, method string, payload 
 	defer b.release(d)
 	deadline := time.NewTimer(connect)
 	defer deadline.Stop()
+	until := time.Now().Add(connect)
 	for {
 		s, err := b.await(ctx, d, deadline.C)
 		if err != nil {
 			return nil, nil, fmt.Errorf("waiting for %s to call %s: %w", deviceID, method, err)
 		}
-		if s == nil {
+		// The clock decides, not the timer: when the process stood still, both
+		// the device and the end of the time may have come meanwhile.
+		if s == nil || connect > 0 && time.Now().After(until) {
 			return nil, nil, timeoutError(iothub.DeviceNotOnline, "Timed out waiting for device to connect.", connect)
 		}
 		c, err := s.call(method, payload)
