@@ -99,5 +99,5 @@ check-modules: need-go
 	$(GO) mod tidy -e -diff
 	cd tools && $(GO) mod tidy -e -diff
 check-shell:
-	@if command -v shellcheck >/dev/null; then set -x; shellcheck -x .ci/run tools/*.sh test/bench/*.sh test/demo/*.sh; \
+	@if command -v shellcheck >/dev/null; then set -x; shellcheck -x .ci/run tools/*.sh test/bench/*.sh test/demo/*.sh test/interop/*.sh; \
 	else echo "shellcheck is not installed: the shell scripts are not checked"; fi
