@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"os"
@@ -65,25 +66,25 @@ var wrongStrings = append([]string{
 	"9999999-01-01T00:00:00Z", "a\x00b", "line\r\nX-Injected: 1",
 }, sql...)
 
-// abuseAll, in the environment, makes the walk try everything everywhere. It
-// takes half a minute; without it each place gets its share of the strings, so
-// that each string comes up in many places.
+// abuseAll, in the environment, makes the walks try everything everywhere. It
+// takes a minute or more under the race detector; without it each place gets
+// its share, so that each wrong thing comes up in some places.
 const abuseAll = "LATCHHUB_ABUSE_ALL"
 
-// share gives every eighth of the wrong ones, and others the next time.
-func (s *sharer) share(wrong []string) []string {
+// share gives one of so many parts of the wrong ones, and another the next time.
+func share[T any](s *sharer, parts int, wrong []T) []T {
 	if os.Getenv(abuseAll) != "" {
 		return wrong
 	}
-	const parts = 8
 	s.n++
-	var out []string
+	var out []T
 	for i := s.n % parts; i < len(wrong); i += parts {
 		out = append(out, wrong[i])
 	}
 	return out
 }
 
+// sharer counts the places.
 type sharer struct{ n int }
 
 // wrongValues are JSON values of all kinds and sizes.
@@ -137,8 +138,9 @@ func TestWrongFields(t *testing.T) {
 					a.probe(name, route.Method, e.path, body)
 					n++
 				}
-				for header, values := range wrongHeaders {
-					for _, value := range s.share(values) {
+				for _, header := range slices.Sorted(maps.Keys(wrongHeaders)) {
+					values := wrongHeaders[header]
+					for _, value := range share(s, 12, values) {
 						a.probe(name, route.Method, e.path, e.body, header, value)
 						n++
 					}
@@ -157,7 +159,7 @@ func TestWrongFields(t *testing.T) {
 // value, and the body as a whole.
 func wrongBodies(t *testing.T, s *sharer, good string) []string {
 	if good == "" {
-		return s.share(wrongValues()) // it is not read
+		return share(s, 12, wrongValues()) // it is not read
 	}
 	var doc any
 	if err := json.Unmarshal([]byte(good), &doc); err != nil {
@@ -176,8 +178,8 @@ func wrongBodies(t *testing.T, s *sharer, good string) []string {
 		put(v)
 		switch v := v.(type) {
 		case map[string]any:
-			for name, member := range v {
-				walk(member, func(x any) { v[name] = x })
+			for _, name := range slices.Sorted(maps.Keys(v)) {
+				walk(v[name], func(x any) { v[name] = x })
 			}
 		case []any:
 			for i, item := range v {
@@ -188,7 +190,7 @@ func wrongBodies(t *testing.T, s *sharer, good string) []string {
 	walk(doc, func(x any) { doc = x })
 	var out []string
 	for _, text := range holed {
-		for _, value := range append(s.share(wrongValues()), s.share(quoted(wrongStrings))...) {
+		for _, value := range append(share(s, 12, wrongValues()), share(s, 12, quoted(wrongStrings))...) {
 			out = append(out, strings.ReplaceAll(text, `"`+hole+`"`, value))
 		}
 	}
@@ -199,12 +201,12 @@ func wrongBodies(t *testing.T, s *sharer, good string) []string {
 func wrongPaths(s *sharer, pattern string, e example) []string {
 	var out []string
 	if strings.Contains(pattern, "{}") {
-		for _, wrong := range wrongStrings {
+		for _, wrong := range share(s, 3, wrongStrings) {
 			out = append(out, strings.ReplaceAll(pattern, "{}", percent(wrong)))
 		}
 	}
 	for _, name := range e.params {
-		for _, wrong := range s.share(wrongStrings) {
+		for _, wrong := range share(s, 3, wrongStrings) {
 			out = append(out, e.path+"?"+name+"="+percent(wrong))
 		}
 	}

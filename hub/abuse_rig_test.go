@@ -141,7 +141,7 @@ func (a *abused) endure(abuse func()) {
 		for ctx.Err() == nil && witnessed == nil {
 			witnessed = work(rounds)
 			rounds++
-			time.Sleep(10 * time.Millisecond) // they are not abusers themselves
+			time.Sleep(50 * time.Millisecond) // they are not abusers themselves
 		}
 	})
 	abuse()
