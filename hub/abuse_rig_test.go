@@ -117,8 +117,8 @@ func newAbused(t *testing.T) *abused {
 // connections of the well-behaved, buffers of the database. What leaks with
 // each of a thousand attempts is far beyond.
 const (
-	moreGoroutines = 30
-	moreFiles      = 30
+	moreGoroutines = 10
+	moreFiles      = 25 // six connections to the database open when they are first needed
 	moreHeap       = 48 << 20
 	// A process under the race detector takes five to ten times the memory.
 	mostResident = 1 << 30
