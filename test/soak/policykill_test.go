@@ -1,7 +1,9 @@
 package soak
 
 import (
+	"encoding/json"
 	"fmt"
+	"os"
 	"time"
 
 	"latchd/test/site"
@@ -51,6 +53,7 @@ func (k *killer) killInPolicy() {
 	}
 	fits := k.expect(fmt.Sprintf("kill in a doorPolicy (rests %s)", rest), o, causes, outcomes...)
 	k.policyTime = unlockTime
+	k.awaitRecord()
 	k.figures.pass(recovery, "doorPolicy: "+fits[0])
 }
 
@@ -69,5 +72,18 @@ func (k *killer) awaitPolicy() {
 			fmt.Sprint(site.At(ack, "av")) == fmt.Sprint(site.At(desired, "$version")) &&
 			fmt.Sprint(site.At(ack, "value", "resting")) == fmt.Sprint(wants["resting"]) &&
 			fmt.Sprint(site.At(ack, "value", "unlockTime")) == fmt.Sprint(wants["unlockTime"])
+	})
+}
+
+// awaitRecord waits until the record of the lock says what the line says. For a
+// command that is so when it is answered. A policy is acknowledged before, and
+// a kill in between makes the next start lock until the hub has confirmed it.
+func (k *killer) awaitRecord() {
+	k.Helper()
+	k.Await("the policy's effect is recorded", func() bool {
+		all := k.line.all(k.TB)
+		text, err := os.ReadFile(k.Path(k.id + ".run/lock.json"))
+		var record struct{ Memory struct{ Unlocked bool } }
+		return err == nil && json.Unmarshal(text, &record) == nil && record.Memory.Unlocked == all[len(all)-1].unlocked
 	})
 }

@@ -27,6 +27,8 @@ func (k *killer) killOnTheWayDown(kind string, payload map[string]any) {
 	what := fmt.Sprintf("kill in rebootDevice %v", payload)
 	a, _ := k.duringCall(kind, "rebootDevice", payload)
 	died := k.phase(id)
+	// The machine was asked, is up, and has forgotten it with the process.
+	stuck := (died == "asked" || died == "going-down") && k.boot().Boot.ID == k.bootID
 	if a.status != 0 && a.status/100 != 2 {
 		k.Fatalf("%s: %v", what, a)
 	}
@@ -39,9 +41,9 @@ func (k *killer) killOnTheWayDown(kind string, payload map[string]any) {
 		k.expect(what, o, nil, outcome{notBegun, k.door})
 		k.figures.pass(recovery, "reboot: interrupted; the repeat says so, and nothing happens")
 	case repeat.replayed() && repeat.status/100 == 2:
-		k.figures.pass(recovery, "reboot: "+k.awaitReboot(what, id, died, a.sent)+"; the repeat is replayed")
-	case repeat.status/100 == 2 && a.status == 0 && died == "" && k.boot().Boot.ID == k.bootID:
-		k.figures.pass(recovery, "reboot: not begun; the repeat is carried out: "+k.awaitReboot(what, id, "", repeat.sent))
+		k.figures.pass(recovery, "reboot: "+k.awaitReboot(what, id, stuck, a.sent)+"; the repeat is replayed")
+	case repeat.status/100 == 2 && a.status == 0 && died == "":
+		k.figures.pass(recovery, "reboot: not begun; the repeat is carried out: "+k.awaitReboot(what, id, false, repeat.sent))
 	default:
 		k.Fatalf("%s, first answered %v, found in phase %q: the repeat answers %v", what, a, died, repeat)
 	}
@@ -59,15 +61,16 @@ func (k *killer) repeatReboot(payload map[string]any) answer {
 	return a
 }
 
-// awaitReboot waits for the receipt of an accepted reboot. died is the phase in
-// which the kill found it. From asked on, the agent waits for the machine and
-// never asks again; this machine has forgotten that it was asked, so its power
-// is cut then.
-func (k *killer) awaitReboot(what, id, died string, sent time.Time) string {
+// awaitReboot waits for the receipt of an accepted reboot. From asked on, the
+// agent waits for the machine and never asks again. A machine that is stuck
+// therefore stays up; its power is cut after a while.
+func (k *killer) awaitReboot(what, id string, stuck bool, sent time.Time) string {
 	k.Helper()
-	cut := died == "asked" || died == "going-down"
-	cut = cut && k.boot().Boot.ID == k.bootID
-	if cut {
+	if stuck {
+		time.Sleep(500 * time.Millisecond) // a machine that is asked is down much sooner
+		if boot := k.boot().Boot.ID; boot != k.bootID {
+			k.Fatalf("%s: the machine was asked twice: it is in boot %q", what, boot)
+		}
 		k.cutPower()
 	}
 	old, before := k.line, k.door
@@ -84,8 +87,8 @@ func (k *killer) awaitReboot(what, id, died string, sent time.Time) string {
 	is("state", "completed")
 	is("previousBootId", k.bootID)
 	is("bootId", k.boot().Boot.ID)
-	is("orderly", !cut)
-	if (site.At(receipt, "cause") == "rebootDevice") == cut {
+	is("orderly", !stuck)
+	if (site.At(receipt, "cause") == "rebootDevice") == stuck {
 		k.Fatalf("%s: the cause is wrong in %v", what, receipt)
 	}
 	edges := old.news(k.TB)
@@ -97,11 +100,11 @@ func (k *killer) awaitReboot(what, id, died string, sent time.Time) string {
 	if _, err := explain(edges, causes); err != nil {
 		k.Fatalf("%s: before the machine went down: %v", what, err)
 	}
-	if all := old.all(k.TB); !cut && all[len(all)-1].unlocked {
+	if all := old.all(k.TB); !stuck && all[len(all)-1].unlocked {
 		k.Fatalf("%s: the machine went down in order with the door unlocked: %v", what, all)
 	}
 	k.afterBoot(what, before)
-	if cut {
+	if stuck {
 		return "asked before the kill and never again, until the power was cut"
 	}
 	return "came to pass once"
@@ -130,6 +133,7 @@ func (k *killer) afterBoot(what string, before door) {
 	for _, can := range options {
 		if is, ok := can.stopped().seenAs(o); ok {
 			k.door, k.bootID = is, o.bootID
+			k.awaitRecord()
 			return
 		}
 	}
@@ -207,7 +211,7 @@ func (k *killer) killBeforeItsTime() {
 	recovery := time.Since(k.started)
 	k.expect("kill before a scheduled reboot", o, nil, outcome{"", k.door})
 	id, _ := payload["commandId"].(string)
-	how := k.awaitReboot("kill before a scheduled reboot", id, "", due)
+	how := k.awaitReboot("kill before a scheduled reboot", id, false, due)
 	k.figures.late(k.line.booted.Sub(a.done.Add(delay)))
 	if k.line.booted.Before(due) {
 		k.Fatalf("a reboot due at %s came at %s", clock(due), clock(k.line.booted))
