@@ -104,11 +104,11 @@ func loadConfig(path string) (config, error) {
 
 func (c *config) decode(body string) error {
 	meta, err := toml.Decode(body, c)
-	if p, ok := errors.AsType[toml.ParseError](err); ok {
-		c.salvage(body, lineAt(body, p))
-		return fmt.Errorf("line %d: %s", lineAt(body, p), p.Message)
-	}
 	if err != nil {
+		c.salvage(body)
+		if p, ok := errors.AsType[toml.ParseError](err); ok {
+			return fmt.Errorf("line %d: %s", lineAt(body, p), p.Message)
+		}
 		return err
 	}
 	if unknown := meta.Undecoded(); len(unknown) > 0 {
@@ -117,19 +117,33 @@ func (c *config) decode(body string) error {
 	return c.check()
 }
 
-// salvage reads what a file says beside the lines that are not TOML, of which
-// one is known. A slip of the pen must not move the state directory.
-func (c *config) salvage(body string, wrong int) {
-	const mostWrong = 20 // more, and it is another kind of file
-	lines := strings.Split(body, "\n")
+// salvage reads what a file with a mistake says beside it: a slip of the pen in
+// one table must not move the state directory, nor cut the device off from its
+// hub. Lines that are not TOML are left out; then each table is read by itself,
+// because the decoder gives up at its first mistake, in no certain order.
+func (c *config) salvage(body string) {
+	const mostWrong = 20 // lines; more, and it is another kind of file
 	for range mostWrong {
-		lines[wrong-1] = ""
-		_, err := toml.Decode(strings.Join(lines, "\n"), c)
+		var doc map[string]any
+		_, err := toml.Decode(body, &doc)
 		p, ok := errors.AsType[toml.ParseError](err)
 		if !ok {
-			return
+			break
 		}
-		wrong = lineAt(strings.Join(lines, "\n"), p)
+		lines := strings.Split(body, "\n")
+		lines[lineAt(body, p)-1] = ""
+		body = strings.Join(lines, "\n")
+	}
+	*c = config{}
+	for _, table := range []any{
+		&struct{ Hub *hubConfig }{&c.Hub},
+		&struct{ State *stateConfig }{&c.State},
+		&struct{ Door *doorConfig }{&c.Door},
+		&struct{ Reboot *rebootConfig }{&c.Reboot},
+		&struct{ Simulate *simulateConfig }{&c.Simulate},
+		&struct{ Log *logConfig }{&c.Log},
+	} {
+		_, _ = toml.Decode(body, table) // the first mistake is told already
 	}
 }
 
