@@ -4,10 +4,10 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"hash/maphash"
 	"log/slog"
 	"net/http"
 	"runtime/debug"
-	"strings"
 	"sync"
 
 	"latchd/iothub"
@@ -23,8 +23,8 @@ const (
 	// later.
 	maxRequestIDs = 4096
 
-	// maxRequestID bounds an id in bytes, so that remembering them costs 4 MB
-	// at most. Hubs send numbers and UUIDs.
+	// maxRequestID bounds an id in bytes: it comes back in the topic of the
+	// answer, which has an end. Hubs send numbers and UUIDs.
 	maxRequestID = 1024
 )
 
@@ -173,29 +173,34 @@ func guard(log *slog.Logger, what string, call func()) {
 	call()
 }
 
-// requestIDs remembers the last maxRequestIDs ids. The zero value is ready.
+// requestIDs remembers the last maxRequestIDs ids, by their hashes: the ids
+// themselves are ten times as large, and thousands of pointers that each garbage
+// collection would follow. Two ids with one hash would cost a method; of two
+// ids that happens with a chance of 2^-64, and nobody can choose such ids,
+// because the seed is the process's own.
 type requestIDs struct {
-	known  map[string]bool
+	known  map[uint64]struct{}
 	oldest int
-	ring   []string
+	ring   []uint64
 }
+
+var requestIDSeed = maphash.MakeSeed()
+
+func newRequestIDs() requestIDs { return requestIDs{known: map[uint64]struct{}{}} }
 
 // add tells whether the id is new, and remembers it.
 func (r *requestIDs) add(id string) bool {
-	if r.known[id] {
+	hash := maphash.String(requestIDSeed, id)
+	if _, isKnown := r.known[hash]; isKnown {
 		return false
 	}
-	id = strings.Clone(id) // it may be a part of a topic of 64 KB
-	if r.known == nil {
-		r.known = map[string]bool{}
-	}
-	r.known[id] = true
+	r.known[hash] = struct{}{}
 	if len(r.ring) < maxRequestIDs {
-		r.ring = append(r.ring, id)
+		r.ring = append(r.ring, hash)
 		return true
 	}
 	delete(r.known, r.ring[r.oldest])
-	r.ring[r.oldest] = id
+	r.ring[r.oldest] = hash
 	r.oldest = (r.oldest + 1) % maxRequestIDs
 	return true
 }

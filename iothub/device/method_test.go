@@ -342,7 +342,7 @@ func TestWarningsAreFew(t *testing.T) {
 }
 
 func TestRequestIDsAreBounded(t *testing.T) {
-	var ids requestIDs
+	ids := newRequestIDs()
 	for i := range 3 * maxRequestIDs {
 		if !ids.add(fmt.Sprint(i)) {
 			t.Fatalf("%d is not new", i)

@@ -76,6 +76,7 @@ func newSession(c *Client) *session {
 		subscribed: make(chan error, 1),
 		done:       make(chan struct{}),
 		messages:   newGauge(),
+		seen:       newRequestIDs(),
 		twin:       newTwinState(),
 	}
 }
