@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"testing"
 	"time"
@@ -46,69 +47,121 @@ func TestBench(t *testing.T) {
 	if err := build.Run(); err != nil {
 		t.Fatal("build the bare client:", err)
 	}
+	// There is one thing to do at a time here, and a second thread that looks
+	// for work would take a processor from those who have some.
+	runtime.GOMAXPROCS(1)
 	s := site.New(t)
 	o := newOperator(s)
 	all := contestants(s, *calls, min(warmUp, *calls))
 	learnAnswer(s, o, all[0])
 	printHeading(s, *rounds, *calls, min(warmUp, *calls))
-	samples := make([][]Sample, len(all))
-	for round := range *rounds {
-		fmt.Printf("round %d:", round+1)
-		for i := range all {
-			i = (i + round) % len(all)
-			fmt.Printf(" %s", all[i].device)
-			samples[i] = append(samples[i], all[i].sample(s, o, round))
-		}
-		fmt.Println()
-	}
 	columns := make([]Column, len(all))
 	for i, c := range all {
-		columns[i] = Column{Title: c.title, Apart: c.apart, Samples: samples[i]}
+		columns[i] = Column{Title: c.title, Apart: c.apart}
+	}
+	for round := range *rounds {
+		began := time.Now()
+		for i, sample := range measureRound(s, o, all, round) {
+			columns[i].Samples = append(columns[i].Samples, sample)
+		}
+		fmt.Printf("round %d of %d took %.0f s\n", round+1, *rounds, time.Since(began).Seconds())
 	}
 	fmt.Print("\n", Table(columns), "\n", Goals(columns[0], columns[1]))
 }
 
-// sample starts a contestant, measures it, and stops it.
-func (c contestant) sample(s *site.Site, o *operator, round int) Sample {
-	call := func(i int) time.Duration {
-		took, _, err := o.call(c.device, c.method, c.payload(i))
-		if err != nil {
-			s.Fatal(err)
-		}
-		return took
+// blocks is into how many parts the calls of a round are divided. A part takes
+// a fraction of a second, so that what else happens on the machine meets all
+// contestants.
+const blocks = 20
+
+// measureRound starts all contestants, calls them in turn, and stops them. It
+// gives a sample of each.
+func measureRound(s *site.Site, o *operator, all []contestant, round int) []Sample {
+	runs := make([]*run, len(all))
+	inTurn(len(all), round, func(i int) {
+		runs[i] = begin(s, o, all[i])
+	})
+	for block := range blocks {
+		inTurn(len(all), round+block, func(i int) { runs[i].block(block) })
 	}
+	samples := make([]Sample, len(all))
+	inTurn(len(all), round, func(i int) { samples[i] = runs[i].end() })
+	return samples
+}
+
+// inTurn calls f for each of n, beginning with another one each time.
+func inTurn(n, first int, f func(i int)) {
+	for i := range n {
+		f((first + i) % n)
+	}
+}
+
+// run is one contestant in one round.
+type run struct {
+	contestant
+	site      *site.Site
+	operator  *operator
+	process   *site.Process
+	called    int
+	start     time.Duration
+	cpuBefore time.Duration
+	hubCPU    time.Duration
+	took      []time.Duration
+}
+
+// begin starts a contestant and warms it up.
+func begin(s *site.Site, o *operator, c contestant) *run {
+	r := &run{contestant: c, site: s, operator: o}
 	cmd := c.command()
 	began := time.Now()
-	p := s.StartCommand(c.device+".log", cmd)
-	call(0)
-	start := time.Since(began)
-	for i := range c.warmUp - 1 {
-		call(1 + i)
+	r.process = s.StartCommand(c.device+".log", cmd)
+	r.call()
+	r.start = time.Since(began)
+	for range c.warmUp - 1 {
+		r.call()
 	}
-	pid, hub := p.Cmd.Process.Pid, s.Hub.Cmd.Process.Pid
-	ownBefore, hubBefore := cpu(s, pid), cpu(s, hub)
-	took := make([]time.Duration, c.calls)
-	for i := range took {
-		took[i] = call(c.warmUp + i)
-	}
-	ownAfter, hubAfter := cpu(s, pid), cpu(s, hub)
-	memory, err := ReadMemory(pid)
+	r.cpuBefore = cpu(s, r.process)
+	return r
+}
+
+func (r *run) call() time.Duration {
+	took, _, err := r.operator.call(r.device, r.method, r.payload(r.called))
 	if err != nil {
-		s.Fatal(err)
+		r.site.Fatal(err)
 	}
-	stop(s, p, c.device)
-	slices.Sort(took)
-	per1000 := func(d time.Duration) float64 { return milliseconds(d) * 1000 / float64(c.calls) }
+	r.called++
+	return took
+}
+
+// block times its part of the calls.
+func (r *run) block(n int) {
+	before := cpu(r.site, r.site.Hub)
+	for range r.calls*(n+1)/blocks - r.calls*n/blocks {
+		r.took = append(r.took, r.call())
+	}
+	r.hubCPU += cpu(r.site, r.site.Hub) - before
+}
+
+// end stops the contestant and gives its figures.
+func (r *run) end() Sample {
+	own := cpu(r.site, r.process) - r.cpuBefore
+	memory, err := ReadMemory(r.process.Cmd.Process.Pid)
+	if err != nil {
+		r.site.Fatal(err)
+	}
+	stop(r.site, r.process, r.device)
+	slices.Sort(r.took)
+	per1000 := func(d time.Duration) float64 { return milliseconds(d) * 1000 / float64(r.calls) }
 	return Sample{
-		P50: Percentile(took, 50), P99: Percentile(took, 99),
-		Memory: memory, Start: milliseconds(start),
-		CPU: per1000(ownAfter - ownBefore), HubCPU: per1000(hubAfter - hubBefore),
+		P50: Percentile(r.took, 50), P99: Percentile(r.took, 99),
+		Memory: memory, Start: milliseconds(r.start),
+		CPU: per1000(own), HubCPU: per1000(r.hubCPU),
 	}
 }
 
 // cpu is the CPU time of one process: no contestant starts another.
-func cpu(s *site.Site, pid int) time.Duration {
-	d, err := CPUTime(pid)
+func cpu(s *site.Site, p *site.Process) time.Duration {
+	d, err := CPUTime(p.Cmd.Process.Pid)
 	if err != nil {
 		s.Fatal(err)
 	}

@@ -10,11 +10,12 @@
 // device encodes one that it read at its start, and the bare client copies it,
 // which is the least that any device can do.
 //
-// A round starts, warms up, times and stops one contestant after the other, so
-// that none is disturbed by another; the next round begins with the next one,
-// so that none always has the quiet moment. Of each figure the median of the
-// rounds is given with the lowest and the highest. Comparisons are made round
-// by round, because what else a machine does then meets both sides.
+// A round starts all contestants, warms them up, calls them in turn, a twentieth
+// of the calls at a time, and stops them. One at a time is called; the others
+// are connected and idle. Each turn begins with another one. So whatever else
+// the machine does meets all of them alike. Of each figure the median of the
+// rounds is given with the lowest and the highest, and comparisons are made
+// round by round.
 //
 // It is no test: it proves nothing about correctness, it is not part of
 // `make test`, and a goal that is missed is printed, not failed.

@@ -38,26 +38,20 @@ func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Mi
 
 // Memory is what a process takes, in megabytes of a million bytes.
 type Memory struct {
-	Resident     float64 // VmRSS
-	Peak         float64 // VmHWM: the most that was ever resident
-	Proportional float64 // PSS: pages shared with other processes are counted by halves, thirds …
+	Resident float64 // VmRSS: pages shared with other processes, the program's own text too, count in full
+	Peak     float64 // VmHWM: the most that was ever resident
 }
 
 // ReadMemory asks Linux about a process.
 func ReadMemory(pid int) (m Memory, err error) {
-	for file, fields := range map[string]map[string]*float64{
-		"status":       {"VmRSS": &m.Resident, "VmHWM": &m.Peak},
-		"smaps_rollup": {"Pss": &m.Proportional},
-	} {
-		path := filepath.Join("/proc", strconv.Itoa(pid), file)
-		text, err := os.ReadFile(path)
-		if err != nil {
-			return m, fmt.Errorf("read the memory of a process: %w", err)
-		}
-		for name, into := range fields {
-			if *into, err = kilobytes(string(text), name); err != nil {
-				return m, fmt.Errorf("%s: %w", path, err)
-			}
+	path := filepath.Join("/proc", strconv.Itoa(pid), "status")
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return m, fmt.Errorf("read the memory of a process: %w", err)
+	}
+	for name, into := range map[string]*float64{"VmRSS": &m.Resident, "VmHWM": &m.Peak} {
+		if *into, err = kilobytes(string(text), name); err != nil {
+			return m, fmt.Errorf("%s: %w", path, err)
 		}
 	}
 	return m, nil

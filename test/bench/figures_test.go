@@ -75,7 +75,7 @@ func TestFiguresOfThisProcess(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if m.Resident < 1 || m.Peak < m.Resident || m.Proportional > m.Resident*1.5 || m.Proportional <= 0 {
+	if m.Resident < 1 || m.Peak < m.Resident {
 		t.Errorf("implausible: %+v", m)
 	}
 	if _, err := CPUTime(os.Getpid()); err != nil {

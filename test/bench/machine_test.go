@@ -15,7 +15,7 @@ import (
 
 // printHeading says what is measured, and on what.
 func printHeading(s *site.Site, rounds, calls, warmUp int) {
-	fmt.Printf("latchd beside the official Node device SDK: %d rounds of %d calls, after %d to warm up; one device runs at a time.\n", rounds, calls, warmUp)
+	fmt.Printf("latchd beside the official Node device SDK: %d rounds of %d calls of each, after %d to warm up, in turns of %d.\n", rounds, calls, warmUp, calls/blocks)
 	answer := s.Read(answerFile)
 	fmt.Printf("Each call is getStatus through the hub's REST API; the answer has %d bytes. Nothing is written to disk.\n", len(answer))
 	fmt.Printf("%s; %s, %d cores, load %s; %s\n", time.Now().UTC().Format(time.RFC3339), cpuModel(), runtime.NumCPU(), firstWord("/proc/loadavg"), firstLine("uname", "-sr"))

@@ -40,7 +40,6 @@ var rows = []struct {
 	{"round trip p50, ms", 3, func(s Sample) float64 { return s.P50 }},
 	{"round trip p99, ms", 3, func(s Sample) float64 { return s.P99 }},
 	{"resident after the calls, MB", 1, func(s Sample) float64 { return s.Memory.Resident }},
-	{"  proportional (PSS), MB", 1, func(s Sample) float64 { return s.Memory.Proportional }},
 	{"resident at most, MB", 1, func(s Sample) float64 { return s.Memory.Peak }},
 	{"start to first answer, ms", 0, func(s Sample) float64 { return s.Start }},
 	{"CPU per 1,000 calls, ms", 0, func(s Sample) float64 { return s.CPU }},
