@@ -8,7 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"latchd/iothub"
 	"latchd/test/site"
 )
 
@@ -20,8 +19,9 @@ const responseTimeout = 5 * time.Second
 // happens to it.
 type cell struct {
 	*site.Site
-	id    string
-	proxy *proxy
+	id      string
+	command string // the method that is called
+	proxy   *proxy
 	damage
 	link *link // the one that is struck
 	held *held // the packet before which the proxy stands; nil while it does not
@@ -40,7 +40,7 @@ func newCell(t *testing.T, shared *site.Site, d damage, id string) *cell {
 	} else {
 		s = shared.In(t)
 	}
-	c := &cell{Site: s, id: id, damage: d}
+	c := &cell{Site: s, id: id, command: "unlockDoor", damage: d}
 	c.proxy = newProxy(s)
 	s.AddDevice(id)
 	s.Write(id+".connection", strings.TrimSpace(s.Read(id+".connection"))+";GatewayHostName="+c.proxy.address())
@@ -165,7 +165,5 @@ func (c *cell) checkWire() {
 	}
 }
 
-// isUnlock is for the command that each cell of the methods' table sends.
-func isUnlock(p *packet) bool {
-	return isMethod(p) && p.topic.Kind == iothub.TopicMethodRequest && p.topic.Method == "unlockDoor"
-}
+// isCommand is for the command that the cell sends.
+func (c *cell) isCommand(p *packet) bool { return isMethod(p) && p.topic.Method == c.command }

@@ -19,7 +19,7 @@ func TestDelay(t *testing.T) {
 	c := newCell(t, site.New(t), damage{name: "delay"}, "door")
 	until := time.Now().Add(responseTimeout).UTC().Format("2006-01-02T15:04:05.000Z")
 	payload := fmt.Sprintf(`{"hold":true,"commandId":"late","notAfter":%q}`, until)
-	v := c.await(c.hold(isUnlock, payload))
+	v := c.await(c.hold(c.isCommand, payload))
 	if v.word() != "504101" {
 		t.Errorf("the operator was told %s (%v %v), want 504101", v.word(), v.answer, v.err)
 	}

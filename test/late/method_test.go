@@ -29,7 +29,6 @@ half-sent        503102/0  503102/0  503102/0  503102/0    504101/0        50410
 received         503102/?  503102/?  503102/1  503102/?    200/1           504101/1     504101/1   200/1       200,504101/1     503/?        none/?      504101/0      503102/0
 answering        503102/1  503102/1  503102/1  503102/1    200/1           504101/1     504101/1   200/1       200,504101/1     503/1        none/1      200/1         200,503102/1
 half-answered    503102/1  503102/1  503102/1  503102/1    200/1           504101/1     504101/1   200/1       200,504101/1     503/1        none/1      200/1         200,503102/1
-unacknowledged   200/1     200/1     200/1     200/1       200/1           200/1        200/1      200/1       200/1            200/1        200/1       200/1         200/1
 done             200/1     200/1     200/1     200/1       200/1           200/1        200/1      200/1       200/1            200/1        200/1       200/1         200/1
 `
 
@@ -46,24 +45,24 @@ var methodPoints = []point{
 		if c.isLoss { // what is lost must not be acknowledged by the proxy
 			c.link = c.proxy.latest()
 			c.hit()
-			return c.start("unlockDoor", payload)
+			return c.start(c.command, payload)
 		}
-		done := c.holdUnlock(payload)
+		done := c.hold(c.isCommand, payload)
 		c.hit()
 		return done
 	}},
 	{"half-sent", func(c *cell, payload string) <-chan verdict {
-		done := c.holdUnlock(payload)
+		done := c.hold(c.isCommand, payload)
 		c.held.handOnHalf()
 		c.hit()
 		return done
 	}},
 	{"received", func(c *cell, payload string) <-chan verdict {
-		done := c.holdUnlock(payload)
+		done := c.hold(c.isCommand, payload)
 		c.Freeze(c.agent())
 		c.held.handOn()
 		c.Await("the device's system has the command", func() bool {
-			return c.proxy.count(isUnlock) == 1 && c.link.device.isTaken()
+			return c.proxy.count(c.isCommand) == 1 && c.link.device.isTaken()
 		})
 		c.hit()
 		if !strings.HasPrefix(c.damage.name, "agent-") {
@@ -82,26 +81,19 @@ var methodPoints = []point{
 		c.hit()
 		return done
 	}},
-	{"unacknowledged", func(c *cell, payload string) <-chan verdict {
-		done := told(c.await(c.hold(isPuback, payload)))
-		c.hit()
-		return done
-	}},
 	{"done", func(c *cell, payload string) <-chan verdict {
-		done := told(c.call("unlockDoor", payload))
+		done := told(c.call(c.command, payload))
 		c.link = c.proxy.latest()
 		c.hit()
 		return done
 	}},
 }
 
-func (c *cell) holdUnlock(payload string) <-chan verdict { return c.hold(isUnlock, payload) }
-
 // hold calls the method and waits until the proxy stands before a packet.
 func (c *cell) hold(at func(*packet) bool, payload string) <-chan verdict {
 	c.Helper()
 	stop := c.proxy.stopAt(at)
-	done := c.start("unlockDoor", payload)
+	done := c.start(c.command, payload)
 	c.held = stop.wait(c.TB)
 	c.link = c.held.link
 	return done
@@ -118,7 +110,7 @@ func told(v verdict) <-chan verdict {
 var everyRun = []string{
 	"called/lost-to-device", "called/FIN", "half-sent/RST", "half-sent/lost-both", "received/agent-frozen",
 	"received/hub-cut", "answering/lost-to-hub", "answering/hub-stopped", "half-answered/device-cut",
-	"half-answered/hub-frozen", "unacknowledged/agent-killed", "done/hub-killed",
+	"half-answered/hub-frozen", "answering/agent-killed", "done/hub-killed",
 }
 
 // TestMethod calls a method and fails at one point of its life.
