@@ -76,7 +76,7 @@ func (r *rebooter) round(id string) {
 	before, forced := r.prepareDoor()
 	old := r.openLine()
 	defer old.close()
-	edges := old.news(r.TB) // of earlier commands
+	old.news(r.TB) // skips the edges of earlier commands
 	delay := float64(r.random.IntN(3)) * 0.05
 	payload := map[string]any{"commandId": id, "delay": delay, "force": forced, "reason": "round " + id}
 	answer := r.answerBeforeDown(id, payload)
@@ -93,7 +93,7 @@ func (r *rebooter) round(id string) {
 
 	after := before.stopped()
 	causes := append(before.timers(time.Time{}), cause{"the ordered stop", false, answer.sent, o.to, time.Time{}})
-	edges = old.news(r.TB)
+	edges := old.news(r.TB)
 	if _, err := explain(edges, causes); err != nil {
 		r.Fatalf("%s: before the machine went down: %v", id, err)
 	}
