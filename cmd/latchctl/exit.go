@@ -115,7 +115,7 @@ var hubHints = map[int]string{
 	int(iothub.GatewayTimeout):      "the device got the call and may have acted",
 	int(iothub.DeviceUnavailable):   "the device went away during the call and may have acted",
 	int(iothub.DeviceAlreadyExists): "see it with `latchctl device show`",
-	int(iothub.JobAlreadyExists):    "hubs remember job ids for up to 30 days: choose another",
+	int(iothub.JobAlreadyExists):    "a job's id stays taken as long as the hub remembers it (Azure IoT Hub: 30 days); choose another",
 	int(iothub.ThrottlingMaxActiveJobCountExceeded): "the smallest Azure hubs run one job at a time: " +
 		"`latchctl job list --status running`",
 	http.StatusUnauthorized: "are HostName, SharedAccessKeyName and key those of this hub, may the policy do this, " +

@@ -18,7 +18,7 @@ import (
 // the condition selects when the job starts. Timeouts of the method that are
 // nil get the defaults of [Client.Invoke]; a twin patch gets the etag "*",
 // the only one that a hub takes. An id that was used before is
-// [iothub.JobAlreadyExists]: hubs remember jobs for up to 30 days.
+// [iothub.JobAlreadyExists]: hubs remember finished jobs, Azure IoT Hub for 30 days.
 func (c *Client) CreateJob(ctx context.Context, job rest.JobRequest) (rest.Job, error) {
 	if err := iothub.CheckJobID(job.JobID); err != nil {
 		return rest.Job{}, err
