@@ -7,8 +7,8 @@ fail() {
 	exit 1
 }
 how='Two ways to get it (nothing that is built or installed of latchd needs it):
-  Debian 12, Raspberry Pi OS 12:  sudo apt-get install nodejs npm openssl
-  any system:                     https://nodejs.org/en/download (npm comes with it)'
+  Debian, Raspberry Pi OS (12 or newer):  sudo apt-get install nodejs npm openssl
+  any system:                             https://nodejs.org/en/download (npm comes with it)'
 
 for program in node npm openssl; do
 	command -v "$program" >/dev/null 2>&1 ||
