@@ -66,7 +66,7 @@ func TestBench(t *testing.T) {
 		}
 		fmt.Printf("round %d of %d took %.0f s\n", round+1, *rounds, time.Since(began).Seconds())
 	}
-	fmt.Print("\n", Table(columns), "\n", Goals(columns[0], columns[1]))
+	fmt.Print("\n", Table(columns), "\n", Goals(columns[0], columns[1], columns[2]))
 }
 
 // blocks is into how many parts the calls of a round are divided. A part takes

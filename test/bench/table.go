@@ -99,20 +99,26 @@ const (
 )
 
 // Goals compares the agent to the Node device, round by round, and says which
-// goals are met.
-func Goals(agent, node Column) string {
-	ratio := func(figure func(Sample) float64) Spread {
+// goals are met. The bare client beside it tells how much of a round trip no
+// device can do anything about: the operator's client, the hub, and the system
+// that wakes them.
+func Goals(agent, node, bare Column) string {
+	toNode := func(c Column, figure func(Sample) float64) Spread {
 		var values []float64
-		for i := range agent.Samples {
-			values = append(values, figure(agent.Samples[i])/figure(node.Samples[i]))
+		for i := range c.Samples {
+			values = append(values, figure(c.Samples[i])/figure(node.Samples[i]))
 		}
 		return Summarize(values)
 	}
+	p50 := func(s Sample) float64 { return s.P50 }
+	p99 := func(s Sample) float64 { return s.P99 }
 	lines := [][]string{
-		goal("latchd to Node, round trip p50", ratio(func(s Sample) float64 { return s.P50 }), 2, goalRatio),
-		goal("latchd to Node, round trip p99", ratio(func(s Sample) float64 { return s.P99 }), 2, goalRatio),
+		goal("latchd to Node, round trip p50", toNode(agent, p50), 2, goalRatio),
+		goal("latchd to Node, round trip p99", toNode(agent, p99), 2, goalRatio),
 		goal("latchd resident after the calls, MB", agent.spread(func(s Sample) float64 { return s.Memory.Resident }), 1, goalResident),
 		goal("latchd resident at most, MB", agent.spread(func(s Sample) float64 { return s.Memory.Peak }), 1, goalResident),
+		{"bare client to Node, round trip p50", toNode(bare, p50).Text(2), "the least that a device reaches here"},
+		{"bare client to Node, round trip p99", toNode(bare, p99).Text(2)},
 	}
 	return align(lines)
 }
