@@ -107,7 +107,7 @@ func (c *config) decode(body string) error {
 	if err != nil {
 		c.salvage(body)
 		if p, ok := errors.AsType[toml.ParseError](err); ok {
-			return fmt.Errorf("line %d: %s", lineAt(body, p), p.Message)
+			return fmt.Errorf("line %d: %s", lineAt(body, p), withoutQuote(p.Message))
 		}
 		return err
 	}
@@ -145,6 +145,17 @@ func (c *config) salvage(body string) {
 	} {
 		_, _ = toml.Decode(body, table) // the first mistake is told already
 	}
+}
+
+// withoutQuote leaves out what a message of the library quotes from the file,
+// if that is more than a character: it may be a connection string.
+func withoutQuote(message string) string {
+	for _, quotes := range []string{", but got ", " but found "} {
+		if before, quoted, ok := strings.Cut(message, quotes); ok && len(quoted) > len(`'\U0010FFFF' instead`) {
+			return before
+		}
+	}
+	return message
 }
 
 // lineAt is the line of a syntax error. It is counted from the offset, because
