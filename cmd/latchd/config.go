@@ -112,39 +112,19 @@ func (c *config) decode(body string) error {
 		return err
 	}
 	if unknown := meta.Undecoded(); len(unknown) > 0 {
-		return fmt.Errorf("line %d: unknown key %s", lineOf(body, unknown[0]), unknown[0])
+		return fmt.Errorf("line %d: unknown key%s", lineOf(body, unknown[0]), keyText(unknown[0]))
 	}
 	return c.check()
 }
 
-// salvage reads what a file with a mistake says beside it: a slip of the pen in
-// one table must not move the state directory, nor cut the device off from its
-// hub. Lines that are not TOML are left out; then each table is read by itself,
-// because the decoder gives up at its first mistake, in no certain order.
-func (c *config) salvage(body string) {
-	const mostWrong = 20 // lines; more, and it is another kind of file
-	for range mostWrong {
-		var doc map[string]any
-		_, err := toml.Decode(body, &doc)
-		p, ok := errors.AsType[toml.ParseError](err)
-		if !ok {
-			break
-		}
-		lines := strings.Split(body, "\n")
-		lines[lineAt(body, p)-1] = ""
-		body = strings.Join(lines, "\n")
+// keyText names a key that may be shown. A longer one, or one with a value in
+// it, is no slip of the pen, and may be a connection string in the wrong place.
+func keyText(key toml.Key) string {
+	const longest = 64
+	if text := key.String(); len(text) <= longest && !strings.Contains(text, "=") {
+		return " " + text
 	}
-	*c = config{}
-	for _, table := range []any{
-		&struct{ Hub *hubConfig }{&c.Hub},
-		&struct{ State *stateConfig }{&c.State},
-		&struct{ Door *doorConfig }{&c.Door},
-		&struct{ Reboot *rebootConfig }{&c.Reboot},
-		&struct{ Simulate *simulateConfig }{&c.Simulate},
-		&struct{ Log *logConfig }{&c.Log},
-	} {
-		_, _ = toml.Decode(body, table) // the first mistake is told already
-	}
+	return ""
 }
 
 // withoutQuote leaves out what a message of the library quotes from the file,
@@ -172,8 +152,8 @@ func lineOf(body string, key toml.Key) int {
 	current, header := "", 0
 	for i, line := range strings.Split(body, "\n") {
 		line = strings.TrimSpace(line)
-		if strings.HasPrefix(line, "[") {
-			current = strings.Trim(strings.SplitN(line, "]", 2)[0], "[ ")
+		if name, ok := tableOf(line); ok {
+			current = name
 			if current == key.String() {
 				return i + 1
 			}
@@ -190,7 +170,13 @@ func lineOf(body string, key toml.Key) int {
 	return header
 }
 
+const longestDelay = time.Hour // the contract's
+
 func (c *config) check() error {
+	if d := time.Duration(c.Reboot.Delay); d > longestDelay {
+		c.Reboot.Delay = 0 // the agent goes on without what is wrong
+		return fmt.Errorf("reboot.delay is %s; at most %s is allowed", d, longestDelay)
+	}
 	for _, choice := range []struct {
 		key, value string
 		of         []string
@@ -206,8 +192,8 @@ func (c *config) check() error {
 	if c.Hub.ConnectionString != "" && c.Hub.ConnectionStringFile != "" {
 		return errors.New("hub.connection_string and hub.connection_string_file exclude each other")
 	}
-	if c.Hub.holdsKeyForFile() {
-		return errKeyForFile
+	if err := c.Hub.keyForFile(); err != nil {
+		return err
 	}
 	if c.Hub.ConnectionString != "" {
 		if _, err := iothub.ParseDeviceConnectionString(c.Hub.ConnectionString); err != nil {
@@ -217,19 +203,23 @@ func (c *config) check() error {
 	if _, err := c.settings().Complete(); err != nil {
 		return fmt.Errorf("door: %w", err)
 	}
-	const longestDelay = time.Hour // the contract's
-	if d := time.Duration(c.Reboot.Delay); d > longestDelay {
-		return fmt.Errorf("reboot.delay is %s; at most %s is allowed", d, longestDelay)
-	}
 	return nil
 }
 
-// errKeyForFile answers a mistake that is easily made, and must not be told by
-// the error of opening such a file: that has the key in it.
-var errKeyForFile = errors.New("hub.connection_string_file holds a connection string where the name of a file belongs")
-
-func (h hubConfig) holdsKeyForFile() bool {
-	return strings.Contains(h.ConnectionStringFile, "SharedAccessKey=")
+// keyForFile finds a mistake that is easily made, and must not be told by the
+// error of opening such a file: that has the key in it.
+func (h hubConfig) keyForFile() error {
+	for _, file := range []struct{ key, name string }{
+		{"connection_string_file", h.ConnectionStringFile},
+		{"ca_file", h.CAFile},
+		{"certificate_file", h.CertificateFile},
+		{"key_file", h.KeyFile},
+	} {
+		if strings.Contains(strings.ToLower(file.name), "sharedaccesskey") {
+			return fmt.Errorf("hub.%s holds a connection string where the name of a file belongs", file.key)
+		}
+	}
+	return nil
 }
 
 // resolve makes relative paths relative to the configuration file.

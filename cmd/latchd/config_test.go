@@ -8,14 +8,19 @@ import (
 )
 
 // The door keeps its last good settings under a wrong configuration, so the
-// state directory must be found in spite of the error.
+// state directory must be found in spite of the error; and whoever mends the
+// file wants to see the device at its hub.
 func TestAWrongConfigurationStillSaysWhereTheStateIs(t *testing.T) {
-	const state = "[state]\ndirectory = \"state\"\n"
+	const state = "[state]\ndirectory = \"state\"\n[hub]\nconnection_string_file = \"c\"\n"
 	for name, body := range map[string]string{
 		"an unknown key":           state + "[door]\nlien = \"GPIO17\"\n",
 		"no TOML below":            state + "[door]\nline = \"GPIO17\nactive_level = high\n",
 		"no TOML above":            "[door\nline = GPIO17\n" + state,
-		"a number where text goes": "[hub]\nca_file = 3\n" + state,
+		"a number where text goes": state + "ca_file = 3\n",
+		"an array without its end": state + "ca_file = [\"hub/ca.pem\"\n[door]\nline = \"GPIO17\"\n",
+		"a text without its end":   state + "ca_file = \"\"\"hub/ca.pem\n[door]\nline = \"GPIO17\"\n",
+		"a header without its end": "[door]\nline = \"GPIO17\"\n" + strings.Replace(state, "]", "", 1),
+		"wrong in its own table":   strings.Replace(state, "[hub]", "runtime_directory = 5\n[hub]", 1),
 		"a number for a table":     "hub = 3\n" + state,
 		"no duration":              "[door]\nunlock_time = \"soon\"\n" + state,
 	} {
@@ -29,7 +34,7 @@ func TestAWrongConfigurationStillSaysWhereTheStateIs(t *testing.T) {
 			var err error
 			for range 10 { // the decoder's order is another each time
 				c, err = loadConfig(file)
-				if err != nil && c.State.Directory != filepath.Join(dir, "state") {
+				if err != nil && (c.State.Directory != filepath.Join(dir, "state") || c.Hub.ConnectionStringFile != filepath.Join(dir, "c")) {
 					break
 				}
 			}
@@ -39,7 +44,21 @@ func TestAWrongConfigurationStillSaysWhereTheStateIs(t *testing.T) {
 			if want := filepath.Join(dir, "state"); c.State.Directory != want {
 				t.Errorf("the state directory is %s, want %s", c.State.Directory, want)
 			}
+			if want := filepath.Join(dir, "c"); c.Hub.ConnectionStringFile != want {
+				t.Errorf("the connection string's file is %s, want %s", c.Hub.ConnectionStringFile, want)
+			}
 		})
+	}
+}
+
+func TestAWrongConfigurationLeavesNothingOutOfRange(t *testing.T) {
+	var c config
+	err := c.decode("[reboot]\ndelay = \"100h\"\n[door]\nline = 17\n")
+	if err == nil || c.Reboot.Delay != 0 || c.Door != (doorConfig{}) {
+		t.Errorf("got %+v and %v", c, err)
+	}
+	if err = c.decode("[reboot]\ndelay = \"100h\"\n"); err == nil || c.Reboot.Delay != 0 {
+		t.Errorf("got %+v and %v", c, err)
 	}
 }
 
@@ -54,6 +73,8 @@ func FuzzConfiguration(f *testing.F) {
 	f.Add("hub = 1\n[[door]]\n")
 	f.Add(hub[:len(hub)-2])
 	f.Add("connection_string = \"SharedAccessKey=" + key)
+	f.Add("\"SharedAccessKey=" + key + "\" = 1\n")
+	f.Add("[hub]\nca_file = \"sharedaccesskey=" + key + "\"\n")
 	f.Fuzz(func(t *testing.T, body string) {
 		for _, file := range []string{body, hub + body, hub[:len(hub)-2] + body} {
 			var c config

@@ -243,8 +243,8 @@ func clientCertificate(h hubConfig) (*tls.Certificate, error) {
 // connectionString finds the device's connection string: in the file the
 // configuration names, in systemd's credentials, or in the configuration.
 func connectionString(h hubConfig) (iothub.ConnectionString, error) {
-	if h.holdsKeyForFile() {
-		return iothub.ConnectionString{}, errKeyForFile
+	if err := h.keyForFile(); err != nil {
+		return iothub.ConnectionString{}, err
 	}
 	file := h.ConnectionStringFile
 	if file == "" && h.ConnectionString == "" {
