@@ -2,7 +2,6 @@ package hub
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"latchd/iothub"
@@ -107,11 +106,8 @@ func (h *Hub) apiMethod(r *request) (answer, error) {
 	if err := r.patience(call.connect + call.response); err != nil {
 		return answer{}, err
 	}
-	// A caller that hangs up while the hub stands still, or while the device is
-	// not there yet, takes the call back: r's context ends.
-	if err := h.pulse.settle(r.Context()); err != nil {
-		return answer{}, fmt.Errorf("calling %s: %w", call.name, err)
-	}
+	// A caller that hangs up while the device is not there yet takes the call
+	// back: r's context ends.
 	result, err := h.invoke(r.Context(), r.args[0], call)
 	if err != nil {
 		return answer{}, err

@@ -43,7 +43,6 @@ type Hub struct {
 	desiredMu sync.Mutex // held from the write of a desired section until its notification is queued
 	feed      feed
 	jobs      *jobs
-	pulse     pulse
 }
 
 // devices is what the hub asks of the devices; the broker knows how to reach
@@ -184,7 +183,6 @@ func (h *Hub) Serve(ctx context.Context, mqtt, https net.Listener) (err error) {
 		defer cancel()
 		errs <- h.serveHTTPS(ctx, https)
 	})
-	wg.Go(func() { h.pulse.run(ctx) })
 	wg.Go(func() { h.jobs.run(ctx) })
 	wg.Go(func() { h.keepCertificate(ctx) })
 	err = writeJSON(filepath.Join(h.dir, endpointsFile), endpoints{mqtt.Addr().String(), https.Addr().String()})

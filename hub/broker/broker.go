@@ -98,6 +98,7 @@ type Broker struct {
 	connected int
 
 	refused refusals
+	pulse   pulse
 }
 
 // New makes a Broker. It starts nothing; Serve does.
@@ -167,6 +168,7 @@ func (b *Broker) Serve(ctx context.Context, l net.Listener) error {
 		running.Wait()
 		b.refused.summarize()
 	}()
+	running.Go(func() { b.pulse.run(ctx) })
 	retry := backoff.Policy{Base: 5 * time.Millisecond, Cap: time.Second}
 	for {
 		conn, err := l.Accept()

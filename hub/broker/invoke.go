@@ -85,6 +85,9 @@ func (b *Broker) dispatch(ctx context.Context, deviceID, method string, payload 
 	until := time.Now().Add(connect)
 	for {
 		s, err := b.await(ctx, d, deadline.C)
+		if err == nil {
+			err = b.pulse.settle(ctx)
+		}
 		if err != nil {
 			return nil, nil, fmt.Errorf("waiting for %s to call %s: %w", deviceID, method, err)
 		}

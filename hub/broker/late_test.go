@@ -2,6 +2,7 @@ package broker
 
 import (
 	"context"
+	"errors"
 	"net"
 	"runtime"
 	"strings"
@@ -37,6 +38,28 @@ func (c *rawClient) expectNoMethod() {
 			return
 		}
 	}
+}
+
+// The caller hangs up while the hub stands still, and the device comes. Both
+// are there when the hub goes on, and which it sees first is chance.
+func TestMethodIsNotSentForACallerWhoHungUpDuringAStall(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := startPiped(t, &fakeHub{})
+		ctx, cancel := context.WithCancel(t.Context())
+		done := r.invoke(ctx, "d1", "unlockDoor", "", time.Minute, time.Minute)
+		c := r.raw(t, "d1")
+		time.Sleep(10*pulseEvery + pulseEvery/2)
+		r.pulse.mu.Lock()
+		r.pulse.last = r.pulse.last.Add(-10 * time.Second)
+		r.pulse.mu.Unlock()
+		c.subscribe(0, iothub.FilterMethods)
+		c.expectNoMethod()
+		cancel()
+		if got := <-done; !errors.Is(got.err, context.Canceled) {
+			t.Errorf("Invoke gave %+v; want context.Canceled", got)
+		}
+		c.expectNoMethod()
+	})
 }
 
 func bigPatch(version int64) iothub.Section {

@@ -1,4 +1,4 @@
-package hub
+package broker
 
 import (
 	"context"
@@ -17,7 +17,7 @@ const (
 	stallLimit = 2 * pulseEvery
 
 	// settleTime is how long it waits then. The system has noticed long ago
-	// who hung up, and the server learns it as soon as its goroutines run.
+	// who hung up, and the callers' contexts end as soon as goroutines run.
 	settleTime = time.Second
 )
 
