@@ -96,7 +96,9 @@ func insertJob(ctx context.Context, tx *sql.Tx, j job) error {
 // setJobStatus moves a job on, if it is still where the caller thinks. It
 // tells whether it was.
 func setJobStatus(ctx context.Context, tx *sql.Tx, j job, from string) (bool, error) {
-	return changed(tx.ExecContext(ctx, "UPDATE jobs SET status = ?, failure = ?, started = ?, ended = ? WHERE job_id = ? AND status = ?",
+	return changed(tx.ExecContext(ctx, `UPDATE jobs SET status = ?1, failure = ?2, started = ?3, ended = ?4,
+			finished = CASE WHEN ?4 IS NULL THEN NULL ELSE (SELECT coalesce(max(finished), 0) + 1 FROM jobs) END
+		WHERE job_id = ?5 AND status = ?6`,
 		j.status, j.failure, nullTime(j.started), nullTime(j.ended), j.id, from))
 }
 
@@ -109,16 +111,16 @@ func changed(r sql.Result, err error) (bool, error) {
 	return n > 0, err
 }
 
-// deleteOldJobs removes finished jobs, the oldest first, until there are at
-// most so many, and so many devices in all of them. The order is that in which
-// they were made; no clock is asked.
+// deleteOldJobs removes finished jobs until there are at most so many, and so
+// many devices in all of them; the last one always stays. Those that ended
+// first go first; no clock is asked.
 func deleteOldJobs(ctx context.Context, tx *sql.Tx, maxJobs, maxDevices int) error {
 	_, err := tx.ExecContext(ctx, `DELETE FROM jobs WHERE seq IN (
 		SELECT seq FROM (
 			SELECT seq, row_number() OVER newest AS jobs, sum(devices) OVER newest AS devices
-			FROM (SELECT seq, (SELECT count(*) FROM job_devices d WHERE d.job_id = j.job_id) AS devices
-				FROM jobs j WHERE ended IS NOT NULL)
-			WINDOW newest AS (ORDER BY seq DESC))
+			FROM (SELECT seq, finished, (SELECT count(*) FROM job_devices d WHERE d.job_id = j.job_id) AS devices
+				FROM jobs j WHERE finished IS NOT NULL)
+			WINDOW newest AS (ORDER BY finished DESC))
 		WHERE jobs > ? OR devices > ? AND jobs > 1)`, maxJobs, maxDevices)
 	if err != nil {
 		return fmt.Errorf("remove old jobs: %w", err)

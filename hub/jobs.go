@@ -20,8 +20,8 @@ const (
 	// same time: doors of one building, not all of them in one second.
 	jobDevicesAtOnce = 10
 	// maxFinishedJobs and maxFinishedDevices bound what is kept of finished
-	// jobs: the newest, up to so many, with up to so many devices in all (some
-	// tens of megabytes). IoT Hub keeps them for 30 days; but a clock that is
+	// jobs: those that ended last, up to so many, with up to so many devices in
+	// all (some tens of megabytes, if the devices answer in short). IoT Hub keeps them for 30 days; but a clock that is
 	// wrong once would then be the end of all of them.
 	maxFinishedJobs    = 1000
 	maxFinishedDevices = 100_000

@@ -169,9 +169,16 @@ func (h *Hub) devicesWhere(ctx context.Context, condition string) ([]string, err
 	if err != nil {
 		return nil, err
 	}
+	// Its time begins when it is its turn: a job must not fail because of other
+	// people's queries.
+	conn, err := h.store.q.Conn(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("find the devices of a job: %w", err)
+	}
+	defer conn.Close()
 	ctx, cancel := context.WithTimeoutCause(ctx, queryTime, errQuerySlow)
 	defer cancel()
-	rows, err := collect(ctx, h.store.q, scanQueryRow, statement.SQL, statement.Args...)
+	rows, err := collect(ctx, conn, scanQueryRow, statement.SQL, statement.Args...)
 	if err != nil && ctx.Err() != nil {
 		err = context.Cause(ctx)
 	}

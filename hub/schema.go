@@ -52,6 +52,7 @@ CREATE TABLE jobs (
 	start     TEXT NOT NULL, -- when to start
 	started   TEXT,          -- when it did; the devices are chosen
 	ended     TEXT,
+	finished  INTEGER,       -- order of the ends, whatever the clock said
 	seconds   INTEGER NOT NULL, -- maxExecutionTimeInSeconds
 	status    TEXT NOT NULL,
 	failure   TEXT NOT NULL

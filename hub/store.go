@@ -23,7 +23,7 @@ const schemaVersion = 1
 // what writeDurably has returned from also survives a power cut.
 //
 // There is one writing connection, so writes never meet each other, and a few
-// reading ones, which see the last commit and never wait.
+// reading ones, which see the last commit and wait for no write.
 type store struct {
 	w *sql.DB // exactly one connection
 	r *sql.DB // for short reads: a device's identity, a twin, a job

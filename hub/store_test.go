@@ -91,8 +91,11 @@ func TestOldJobsAreForgotten(t *testing.T) {
 	made := []struct {
 		id      string
 		devices int
-		ended   time.Time // zero: it waits
-	}{{"waits", 3, time.Time{}}, {"a", 1, far}, {"b", 5, now}, {"c", 2, now}, {"d", 1, time.Unix(0, 0)}, {"e", 9, far}}
+	}{{"waits", 3}, {"a", 1}, {"b", 5}, {"c", 2}, {"d", 1}, {"e", 9}}
+	ended := []struct { // in this order
+		id string
+		at time.Time
+	}{{"b", now}, {"c", far}, {"d", time.Unix(0, 0)}, {"a", far}, {"e", now}}
 	err := s.write(ctx, func(tx *sql.Tx) error {
 		for _, m := range made {
 			j := job{id: m.id, kind: rest.JobUpdateTwin, work: json.RawMessage("{}"), condition: "*", created: now, start: now, status: rest.JobQueued}
@@ -104,11 +107,11 @@ func TestOldJobsAreForgotten(t *testing.T) {
 					return err
 				}
 			}
-			if !m.ended.IsZero() {
-				j.status, j.ended = rest.JobCompleted, m.ended
-				if _, err := setJobStatus(ctx, tx, j, rest.JobQueued); err != nil {
-					return err
-				}
+		}
+		for _, e := range ended {
+			j := job{id: e.id, status: rest.JobCompleted, ended: e.at}
+			if _, err := setJobStatus(ctx, tx, j, rest.JobQueued); err != nil {
+				return err
 			}
 		}
 		return nil
@@ -121,9 +124,9 @@ func TestOldJobsAreForgotten(t *testing.T) {
 		kept          string
 	}{
 		{5, 100, "waits a b c d e"},
-		{4, 100, "waits b c d e"},
-		{4, 16, "waits c d e"},
-		{4, 1, "waits e"}, // the newest stays, however large
+		{4, 100, "waits a c d e"},
+		{4, 12, "waits a d e"},
+		{4, 1, "waits e"}, // the last one stays, however large
 	} {
 		err := s.write(ctx, func(tx *sql.Tx) error { return deleteOldJobs(ctx, tx, step.jobs, step.devices) })
 		if err != nil {
