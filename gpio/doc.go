@@ -57,7 +57,8 @@
 // unrecorded unlock is ended by the next start, and an unrecorded lock is seen in
 // the line's level, and holds a door locked that otherwise rests unlocked (but an
 // unrecorded lockdown does not survive a reboot, which is why [Status] says
-// NotRecorded).
+// NotRecorded). Who locked such a door the level does not tell: after a policy or
+// an ordered stop that was not recorded it is held too, until somebody unlocks it.
 //
 // # What it is not
 //

@@ -152,7 +152,7 @@ func (d *driver) begin(found records) error {
 func (d *driver) adoptLevel(locked Level) {
 	level, err := d.line.Level()
 	d.level, d.known = level, err == nil
-	unlocked, recorded := err == nil && level != locked, d.m.Unlocked
+	unlocked, recorded := err == nil && level != locked, err == nil && d.m.Unlocked
 	if d.m.Unlocked = unlocked; unlocked {
 		d.m.Settled = StateUnlocked // so that a relock by this start is told
 	}

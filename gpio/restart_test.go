@@ -154,6 +154,30 @@ func TestRestartDoesNotOpenADoorThatSomebodyLocked(t *testing.T) {
 	}
 }
 
+// unreadable is a line whose level cannot be read.
+type unreadable struct{ Line }
+
+func (unreadable) Level() (Level, error) { return *new(Level), errors.New("input/output error") }
+
+// A line that cannot be read tells nothing about what somebody did.
+func TestRestartWithAnUnreadableLineHoldsNothing(t *testing.T) {
+	play(t, func(r *rig) {
+		r.cfg.Settings.Policy.Resting = RestUnlocked
+		r.open()
+		r.pass(time.Second)
+		r.crash()
+		readable := r.cfg.Line
+		r.cfg.Line = func(level Level) (Line, error) {
+			line, err := readable(level)
+			return unreadable{line}, err
+		}
+		r.open()
+		if m := r.lock.Status().Mode; m != ModeResting {
+			t.Errorf("the mode is %s, want %s", m, ModeResting)
+		}
+	})
+}
+
 // An ordered stop is no such lock: the door rests unlocked again.
 func TestRestartAfterAStopRestsAsBefore(t *testing.T) {
 	play(t, func(r *rig) {
