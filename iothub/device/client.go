@@ -85,7 +85,6 @@ type Client struct {
 	requests atomic.Uint64 // the last $rid: unique in the process, so that no answer of an earlier session fits
 	inFlight chan struct{} // holds one element per method in flight, of whatever session
 	refusals chan struct{} // holds one element per method being refused
-	retryNow chan struct{} // holds one: RetryNow was called
 	warnings warnings      // about methods
 	reports  *reports
 	news     *news
@@ -130,7 +129,6 @@ func New(cfg Config) (*Client, error) {
 		open:       dialTLS(cs, cfg.RootCAs, cfg.Certificate),
 		inFlight:   make(chan struct{}, maxMethods),
 		refusals:   make(chan struct{}, maxRefusals),
-		retryNow:   make(chan struct{}, 1),
 		reports:    newReports(log),
 		news:       newNews(cfg.Handler, log),
 		stopped:    make(chan struct{}),
@@ -168,9 +166,8 @@ func (c *Client) Run(ctx context.Context) error {
 
 // keepConnected runs one session after another until ctx ends.
 func (c *Client) keepConnected(ctx context.Context) {
-	r := retries{log: c.log, connection: c.connection, now: c.retryNow}
+	r := retries{log: c.log, connection: c.connection}
 	for {
-		r.forget() // what is known by now, this attempt makes use of
 		s := newSession(c)
 		err := s.run(ctx)
 		if ctx.Err() != nil {
@@ -185,22 +182,6 @@ func (c *Client) keepConnected(ctx context.Context) {
 		if r.pause(ctx, err) != nil {
 			return
 		}
-	}
-}
-
-// RetryNow says that what kept the device from its hub may be over: the clock
-// was set right, a network came up. A pause between two attempts ends within a
-// second (drawn, because all devices of a site get their time at once), and the
-// pauses begin again from the shortest. Called during an attempt, it counts for
-// the pause after it: that attempt began too early. On a session that is up it
-// does nothing.
-//
-// It is for news, not for impatience: called again and again it undoes what the
-// pauses are for.
-func (c *Client) RetryNow() {
-	select {
-	case c.retryNow <- struct{}{}:
-	default: // it is said already
 	}
 }
 

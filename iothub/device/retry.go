@@ -129,7 +129,6 @@ func gist(err error) string {
 type retries struct {
 	log        *slog.Logger
 	connection iothub.ConnectionString
-	now        <-chan struct{} // receives when a wait is to end (RetryNow)
 
 	policy  backoff.Policy // the defaults: base 1 s, cap 5 min, full jitter
 	dropped int            // sessions in a row that were lost soon after their begin
@@ -141,23 +140,12 @@ func (r *retries) noteSuccess() {
 	r.dropped = 0
 }
 
-// forget drops a RetryNow that an attempt or a session has answered.
-func (r *retries) forget() {
-	select {
-	case <-r.now:
-	default:
-	}
-}
-
 // noteFailure takes note of a session that failed. A device may be offline
 // for weeks, so only news goes to the log.
 func (r *retries) noteFailure(s *session, err error, isNews bool) {
 	wasUp := !s.upAt.IsZero()
-	if wasUp {
-		r.forget()
-		if time.Since(s.upAt) >= stableAfter {
-			r.policy.Reset()
-		}
+	if wasUp && time.Since(s.upAt) >= stableAfter {
+		r.policy.Reset()
 	}
 	r.watchDrops(s, err)
 	if !isNews {
@@ -197,17 +185,9 @@ func (r *retries) watchDrops(s *session, err error) {
 	}
 }
 
-// pause waits before the next session, or until somebody knows better.
+// pause waits before the next session.
 func (r *retries) pause(ctx context.Context, err error) error {
 	wait := classify(err, r.connection.X509).floor + r.policy.Next()
 	r.log.Debug("waiting before the next attempt", "wait", wait)
-	patience, cancel := context.WithTimeout(ctx, wait)
-	defer cancel()
-	select {
-	case <-patience.Done():
-		return ctx.Err()
-	case <-r.now:
-		r.policy.Reset()
-		return backoff.Sleep(ctx, r.policy.Next())
-	}
+	return backoff.Sleep(ctx, wait)
 }
