@@ -94,6 +94,7 @@ func (s *session) finishMethod(t iothub.Topic, response iothub.MethodResponse) {
 	if err := checkResponse(response); err != nil {
 		s.client.log.Error("the answer to a direct method is not sent as it is", "method", t.Method, "error", err)
 		response = plainResponse(http.StatusInternalServerError, "The device's agent has no valid answer")
+		response.Sent = sent // it has to arrive as surely
 	}
 	err := s.answer(t, response)
 	if err != nil {

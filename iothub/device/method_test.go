@@ -175,7 +175,7 @@ func TestMethodThatFails(t *testing.T) {
 	}{
 		{"panic", nil, 500},
 		{"no JSON", func(context.Context, iothub.MethodRequest) iothub.MethodResponse {
-			return iothub.MethodResponse{Status: 200, Payload: []byte("done")}
+			return iothub.MethodResponse{Status: 200, Payload: []byte("done"), Sent: func(error) {}}
 		}, 500},
 		{"too large", func(context.Context, iothub.MethodRequest) iothub.MethodResponse {
 			return iothub.MethodResponse{Status: 200, Payload: []byte(`"` + strings.Repeat("x", iothub.MaxMethodPayload) + `"`)}
@@ -196,6 +196,9 @@ func TestMethodThatFails(t *testing.T) {
 					}
 					if test.status == 500 && !strings.Contains(got.payload, `"Response"`) {
 						t.Errorf("answer %s has no Response", got.payload)
+					}
+					if test.name == "no JSON" && got.qos != 1 {
+						t.Error("the answer in its place is not acknowledged, although somebody waits for that")
 					}
 				}
 			})
