@@ -20,7 +20,7 @@ func (p *program) jobList() *cobra.Command {
 	var kind, status string
 	cmd := &cobra.Command{
 		Use:   "list",
-		Short: "list the jobs that the hub remembers (Azure IoT Hub: of 30 days)",
+		Short: "list the jobs that the hub remembers (Azure IoT Hub: of 30 days, latchhub: the last 1,000)",
 		Args:  arguments(),
 	}
 	cmd.Flags().StringVar(&kind, "type", "", "only those: method or twin")
