@@ -67,7 +67,7 @@ corpus: need-go ## keep the inputs that fuzzing found, for every later `make tes
 # From its own directory, because go test prints what a passing test prints only there.
 soak: need-go ## hundreds of reboots and of kills at random moments, with a table of figures (some 5 minutes)
 	cd test/soak && LATCHD_SOAK=$(SOAK) $(GO) test -count=1 -timeout 60m
-	LATCHD_SOAK=$(SOAK) $(GO) test -count=1 -timeout 60m ./test/late ./hub/query
+	LATCHD_SOAK=$(SOAK) $(GO) test -count=1 -timeout 60m ./test/late ./hub/...
 
 .PHONY: clean
 clean: ## remove what was built

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -66,14 +67,18 @@ var wrongStrings = append([]string{
 	"9999999-01-01T00:00:00Z", "a\x00b", "line\r\nX-Injected: 1",
 }, sql...)
 
-// abuseAll, in the environment, makes the walks try everything everywhere. It
-// takes a minute or more under the race detector; without it each place gets
-// its share, so that each wrong thing comes up in some places.
-const abuseAll = "LATCHHUB_ABUSE_ALL"
+// isWhole tells whether the walks try everything everywhere, which takes a
+// minute or more under the race detector: LATCHD_SOAK of 2 or more says so.
+// Else each place gets its share, so that each wrong thing comes up in some
+// places.
+func isWhole() bool {
+	n, err := strconv.Atoi(os.Getenv("LATCHD_SOAK"))
+	return err == nil && n >= 2
+}
 
 // share gives one of so many parts of the wrong ones, and another the next time.
 func share[T any](s *sharer, parts int, wrong []T) []T {
-	if os.Getenv(abuseAll) != "" {
+	if isWhole() {
 		return wrong
 	}
 	s.n++
