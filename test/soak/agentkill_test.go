@@ -13,7 +13,7 @@ import (
 )
 
 // TestKilledAgents kills agents in the middle of commands, on several devices
-// of one hub at once. What a kill may leave behind is said in outcomes_test.go.
+// of one hub at once. What a kill may leave behind is said in lockkill_test.go.
 func TestKilledAgents(t *testing.T) {
 	t.Parallel()
 	f := newFigures(t, "kills of the agent", rounds(200))
