@@ -2,6 +2,8 @@ package hub_test
 
 import (
 	"context"
+	"crypto/tls"
+	"io"
 	"strings"
 	"testing"
 	"time"
@@ -103,6 +105,42 @@ func TestMethodWaitsForTheDevice(t *testing.T) {
 	r.connect("d", key, nil)
 	a := <-done
 	a.want(200)
+}
+
+// A caller who hangs up while the device is away takes the call back: a door
+// must not open for somebody who has left.
+func TestMethodOfACallerWhoHangsUp(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	key := r.addDevice("d")
+	conn, err := tls.Dial("tcp", r.https, &tls.Config{RootCAs: r.roots, ServerName: "localhost"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	req := r.request("POST", "/twins/d/methods?api-version=2021-04-12")
+	body := `{"methodName":"unlockDoor","connectTimeoutInSeconds":60}`
+	req.Body, req.ContentLength = io.NopCloser(strings.NewReader(body)), int64(len(body))
+	if err := req.Write(conn); err != nil {
+		t.Fatal(err)
+	}
+	// Only the half that the hub reads is closed: the end of the other half
+	// tells that the hub has noticed.
+	if err := conn.CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
+	if err := conn.SetReadDeadline(time.Now().Add(patience)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.Copy(io.Discard, conn); err != nil {
+		t.Errorf("the hub does not notice that the caller is gone: %v", err)
+	}
+	d := r.connect("d", key, nil)
+	eventually(t, "the device is up", d.isUp)
+	r.call("POST", "/twins/d/methods", `{"methodName":"probe","connectTimeoutInSeconds":20}`).want(200)
+	if calls := d.calls(); len(calls) != 1 || calls[0].Name != "probe" {
+		t.Errorf("the device was called %d times, first with %s; want once, with probe", len(calls), calls[0].Name)
+	}
 }
 
 func TestMethodWithoutAnswer(t *testing.T) {
