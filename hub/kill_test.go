@@ -142,15 +142,28 @@ func TestStateSurvivesKill(t *testing.T) {
 	}
 }
 
-// A job that was running when the hub was killed goes on, with the devices that
-// it had not begun. The one that was at work is not called again.
-func TestJobSurvivesKill(t *testing.T) {
+// A job that was running when the hub ended goes on, with the devices that it
+// had not begun. The one that was at work is not called again.
+func TestJobSurvivesTheEndOfTheHub(t *testing.T) {
 	t.Parallel()
+	for name, serve := range map[string]func(*testing.T, string) *rig{
+		"killed":  func(t *testing.T, dir string) *rig { return childRig(t, dir) },
+		"stopped": func(t *testing.T, dir string) *rig { return serveRig(t, dir, hub.Options{}) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			testJobSurvives(t, serve)
+		})
+	}
+}
+
+func testJobSurvives(t *testing.T, serve func(t *testing.T, dir string) *rig) {
+	t.Helper()
 	dir := filepath.Join(t.TempDir(), "hub")
 	if err := hub.Init(dir, nil); err != nil {
 		t.Fatal(err)
 	}
-	r := childRig(t, dir)
+	r := serve(t, dir)
 	begun, away := r.addDevice("begun"), r.addDevice("away")
 	d, err := r.dial("begun", deviceToken("begun", begun), nil)
 	if err != nil {
@@ -163,7 +176,7 @@ func TestJobSurvivesKill(t *testing.T) {
 	}
 	r.stop() // the device has the method, nobody has its answer
 
-	r = childRig(t, dir)
+	r = serve(t, dir)
 	again := r.connect("begun", begun, nil)
 	other := r.connect("away", away, nil)
 	a := r.job("j", "completed")
