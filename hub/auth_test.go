@@ -12,6 +12,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/hex"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"math/big"
 	"os"
@@ -19,6 +20,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/eclipse/paho.mqtt.golang/packets"
 
 	"latchd/hub"
 	"latchd/iothub"
@@ -145,12 +148,20 @@ func TestDeviceTokens(t *testing.T) {
 		{"nothing", "", false},
 	} {
 		_, err := r.dial("d", row.token, nil)
-		if (err == nil) != row.ok {
-			t.Errorf("%s: %v", row.name, err)
-		}
+		checkAdmission(t, row.name, err, row.ok)
 	}
-	if _, err := r.dial("nobody", sas(key, "localhost/devices/nobody", ""), nil); err == nil {
-		t.Error("an unknown device was let in")
+	_, err = r.dial("nobody", sas(key, "localhost/devices/nobody", ""), nil)
+	checkAdmission(t, "an unknown device", err, false)
+}
+
+// checkAdmission checks what a CONNECT came to. A refusal is a CONNACK that says
+// so: a connection that is only closed looks like a bad network to a device,
+// which would try again and again. So it also looks when a credential that has
+// ended is let in, and the connection ends with it.
+func checkAdmission(t *testing.T, name string, err error, ok bool) {
+	t.Helper()
+	if ok && err != nil || !ok && !errors.Is(err, packets.ErrorRefusedNotAuthorised) {
+		t.Errorf("%s: %v; want it let in: %v", name, err, ok)
 	}
 }
 
@@ -179,9 +190,8 @@ func TestIdentityChangesDisconnect(t *testing.T) {
 			continue
 		}
 		eventually(t, row.name+" is disconnected", func() bool { return !d.IsConnectionOpen() })
-		if _, err := r.dial(row.name, deviceToken(row.name, key), nil); err == nil {
-			t.Errorf("%s: it was let in again", row.name)
-		}
+		_, err = r.dial(row.name, deviceToken(row.name, key), nil)
+		checkAdmission(t, row.name+", again", err, false)
 	}
 	eventually(t, "one is connected", func() bool {
 		return string(r.call("GET", "/statistics/service", "").body) == `{"connectedDeviceCount":1}`
@@ -189,7 +199,8 @@ func TestIdentityChangesDisconnect(t *testing.T) {
 }
 
 // certificate makes a certificate for a device, signed by itself or by another.
-func certificate(t *testing.T, cn string, by *tls.Certificate, ca bool) tls.Certificate {
+// It is valid for an hour before and after now, unless change says otherwise.
+func certificate(t *testing.T, cn string, by *tls.Certificate, ca bool, change ...func(*x509.Certificate)) tls.Certificate {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -199,6 +210,9 @@ func certificate(t *testing.T, cn string, by *tls.Certificate, ca bool) tls.Cert
 		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: cn},
 		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
 		IsCA: ca, BasicConstraintsValid: true,
+	}
+	for _, f := range change {
+		f(template)
 	}
 	parent, signer := template, any(key)
 	if by != nil {
@@ -232,22 +246,37 @@ func TestThumbprints(t *testing.T) {
 	} {
 		id := fmt.Sprintf("x%d", i)
 		r.call("PUT", "/devices/"+id, `{"authentication":{"type":"selfSigned","x509Thumbprint":{"primaryThumbprint":"`+row.primary+`","secondaryThumbprint":"`+row.secondary+`"}}}`).want(200)
-		if _, err := r.dial(id, "", &cert); err != nil {
-			t.Errorf("%v: %v", row, err)
-		}
-		if _, err := r.dial(id, "", &other); err == nil {
-			t.Errorf("%v: another certificate was let in", row)
-		}
-		if _, err := r.dial(id, "", nil); err == nil {
-			t.Errorf("%v: no certificate was let in", row)
-		}
+		_, err := r.dial(id, "", &cert)
+		checkAdmission(t, fmt.Sprint(row), err, true)
+		_, err = r.dial(id, "", &other)
+		checkAdmission(t, fmt.Sprintf("%v, another certificate", row), err, false)
+		_, err = r.dial(id, "", nil)
+		checkAdmission(t, fmt.Sprintf("%v, no certificate", row), err, false)
 	}
 	key := r.addDevice("sas")
-	if _, err := r.dial("sas", "", &cert); err == nil {
-		t.Error("a certificate in place of a token was let in")
-	}
-	if _, err := r.dial("x0", iothub.NewSAS(key, "localhost/devices/x0", time.Now().Add(time.Hour), ""), &cert); err == nil {
-		t.Error("a token in place of a certificate was let in")
+	_, err := r.dial("sas", "", &cert)
+	checkAdmission(t, "a certificate in place of a token", err, false)
+	_, err = r.dial("x0", iothub.NewSAS(key, "localhost/devices/x0", time.Now().Add(time.Hour), ""), &cert)
+	checkAdmission(t, "a token in place of a certificate", err, false)
+}
+
+// The registry knows the certificate; only its time is wrong.
+func TestThumbprintsOutOfTime(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	for i, row := range []struct {
+		name   string
+		change func(*x509.Certificate)
+	}{
+		{"ended", func(c *x509.Certificate) { c.NotAfter = time.Now().Add(-time.Minute) }},
+		{"not begun", func(c *x509.Certificate) { c.NotBefore = time.Now().Add(30 * time.Minute) }},
+	} {
+		id := fmt.Sprintf("x%d", i)
+		cert := certificate(t, id, nil, false, row.change)
+		thumbprint := sha256.Sum256(cert.Certificate[0])
+		r.call("PUT", "/devices/"+id, `{"authentication":{"type":"selfSigned","x509Thumbprint":{"primaryThumbprint":"`+hex.EncodeToString(thumbprint[:])+`"}}}`).want(200)
+		_, err := r.dial(id, "", &cert)
+		checkAdmission(t, row.name, err, false)
 	}
 }
 
@@ -282,9 +311,8 @@ func TestDeviceCertificateAuthority(t *testing.T) {
 		{"signed by a stranger of that name", certificate(t, "d", &stranger, false), false},
 		{"signed by itself", certificate(t, "d", nil, false), false},
 	} {
-		if _, err := r.dial("d", "", &row.cert); (err == nil) != row.ok {
-			t.Errorf("%s: %v", row.name, err)
-		}
+		_, err := r.dial("d", "", &row.cert)
+		checkAdmission(t, row.name, err, row.ok)
 	}
 	bad := filepath.Join(t.TempDir(), "bad.pem")
 	if err := os.WriteFile(bad, []byte("nothing"), 0o600); err != nil {
