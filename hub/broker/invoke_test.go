@@ -177,6 +177,26 @@ func TestMethodWaitsForTheDevice(t *testing.T) {
 	})
 }
 
+// The device comes in time, but while the hub makes sure, after it stood still,
+// that the caller is still there, the time to connect ends.
+func TestMethodIsNotSentAfterItsTimeToConnect(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := startPiped(t, &fakeHub{})
+		const connect = 11 * time.Second
+		done := r.invoke(t.Context(), "d1", "unlockDoor", "", connect, time.Minute)
+		c := r.raw(t, "d1")
+		time.Sleep(connect - settleTime/2)
+		r.pulse.mu.Lock()
+		r.pulse.last = r.pulse.last.Add(-time.Minute)
+		r.pulse.mu.Unlock()
+		c.subscribe(0, iothub.FilterMethods)
+		time.Sleep(settleTime)
+		c.expectNoMethod()
+		wantCode(t, <-done, iothub.DeviceNotOnline, "00:00:11")
+		c.expectNoMethod()
+	})
+}
+
 func TestMethodEndsWithItsContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := startPiped(t, &fakeHub{})
