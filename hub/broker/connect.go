@@ -22,7 +22,9 @@ const (
 	maxIdle = 1767 * time.Second
 
 	// maxConnectPacket bounds the first packet, which anybody may send: a will
-	// of 64 KB, a topic of its own, a token of 4 KB.
+	// of 64 KB, a topic of its own, a token of 4 KB. maxPacket, which mochi
+	// checks for every packet, is for devices that are known: it would let
+	// strangers have the hub make room for twice as much.
 	maxConnectPacket = 160 << 10
 
 	// maxPacket bounds all others: the largest message, the longest topic.
