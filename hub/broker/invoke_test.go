@@ -191,6 +191,7 @@ func TestMethodIsNotSentAfterItsTimeToConnect(t *testing.T) {
 		r.pulse.mu.Unlock()
 		c.subscribe(0, iothub.FilterMethods)
 		time.Sleep(settleTime)
+		synctest.Wait()
 		c.expectNoMethod()
 		wantCode(t, <-done, iothub.DeviceNotOnline, "00:00:11")
 		c.expectNoMethod()
