@@ -13,21 +13,39 @@ import (
 // not move, the timers go on, a repeated command is recognised.
 func TestKilledAgent(t *testing.T) {
 	t.Parallel()
-	s := site.New(t, "door")
-	s.Invoke("door", "unlockDoor", `{"unlockTime":"8s","commandId":"visit"}`)
-	edges := s.Read("door.run/gpio/edges")
-	s.Devices["door"].Signal(syscall.SIGKILL)
-	s.StartDevice("door")
-	status, answer := s.Invoke("door", "unlockDoor", `{"unlockTime":"8s","commandId":"visit"}`)
-	if status != "200" || answer["replayed"] != true {
-		t.Errorf("the repeat: %s %v", status, answer)
-	}
-	if now := s.Read("door.run/gpio/edges"); now != edges {
-		t.Errorf("the line moved:\n%s\nthen\n%s", edges, now)
-	}
-	s.Await("the door locks at its deadline", func() bool { return site.At(s.Reported("door"), "door", "state") == "locked" })
-	if n := strings.Count(strings.TrimSpace(s.Read("door.run/gpio/edges")), "\n"); n != 2 {
-		t.Errorf("the line has %d edges, want 2:\n%s", n, s.Read("door.run/gpio/edges"))
+	for _, row := range []struct {
+		method, payload string
+		mode            string // until the deadline
+		edges           int    // in all, after the deadline
+	}{
+		{"unlockDoor", `{"unlockTime":"8s","commandId":"visit"}`, "momentary", 2},
+		{"lockDoor", `{"lockTime":"8s","commandId":"alarm"}`, "lockdown", 0},
+	} {
+		t.Run(row.method, func(t *testing.T) {
+			t.Parallel()
+			s := site.New(t, "door")
+			_, before := s.Invoke("door", row.method, row.payload)
+			edges := s.Read("door.run/gpio/edges")
+			s.Devices["door"].Signal(syscall.SIGKILL)
+			s.StartDevice("door")
+			status, answer := s.Invoke("door", row.method, row.payload)
+			if status != "200" || answer["replayed"] != true {
+				t.Errorf("the repeat: %s %v", status, answer)
+			}
+			if now := s.Read("door.run/gpio/edges"); now != edges {
+				t.Errorf("the line moved:\n%s\nthen\n%s", edges, now)
+			}
+			_, now := s.Invoke("door", "getStatus", `{}`)
+			if mode, until := site.At(now, "door", "mode"), site.At(now, "door", "until"); mode != row.mode || until != site.At(before, "door", "until") {
+				t.Errorf("the door was %v and is %v", before["door"], now["door"])
+			}
+			// Before the end, for the twin said "resting" in the beginning too.
+			s.Await("the twin tells the mode", func() bool { return s.Reported("door", "door", "mode") == row.mode })
+			s.Await("the door rests after its deadline", func() bool { return s.Reported("door", "door", "mode") == "resting" })
+			if n := strings.Count(strings.TrimSpace(s.Read("door.run/gpio/edges")), "\n"); n != row.edges {
+				t.Errorf("the line has %d edges, want %d:\n%s", n, row.edges, s.Read("door.run/gpio/edges"))
+			}
+		})
 	}
 }
 
