@@ -21,6 +21,16 @@ keyUsage = critical, keyCertSign
 [device]
 basicConstraints = critical, CA:FALSE
 extendedKeyUsage = clientAuth
+[ca]
+default_ca = records
+[records]
+database = issued
+serial = serial
+new_certs_dir = .
+policy = any
+default_md = sha256
+[any]
+commonName = supplied
 `;
 
 const newKey = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-config', 'openssl.cnf'];
@@ -49,6 +59,17 @@ function selfSigned(commonName, extensions = 'device') {
     '-extensions', extensions, '-keyout', 'new.key', '-out', 'new.pem']);
 }
 
+// selfSignedBetween makes a certificate for a device's thumbprint that is valid
+// from one Date to another. Only `openssl ca`, which keeps records, takes dates
+// in all its versions.
+function selfSignedBetween(commonName, from, to) {
+  const date = (d) => d.toISOString().replace(/[-:T]|\.\d+/g, ''); // YYYYMMDDHHMMSSZ
+  return make({ issued: '', serial: '01' },
+    ['req', '-new', ...newKey, '-subj', `/CN=${commonName}`, '-keyout', 'new.key', '-out', 'new.csr'],
+    ['ca', '-batch', '-selfsign', '-notext', '-config', 'openssl.cnf', '-keyfile', 'new.key', '-in', 'new.csr',
+      '-startdate', date(from), '-enddate', date(to), '-extensions', 'device', '-out', 'new.pem']);
+}
+
 // authority makes a certificate authority.
 const authority = (commonName) => selfSigned(commonName, 'authority');
 
@@ -71,7 +92,7 @@ function thumbprint({ cert }, hash = 'sha1') {
   return crypto.createHash(hash).update(new crypto.X509Certificate(cert).raw).digest('hex').toUpperCase();
 }
 
-module.exports = { selfSigned, authority, issue, readAuthority, thumbprint };
+module.exports = { selfSigned, selfSignedBetween, authority, issue, readAuthority, thumbprint };
 
 if (require.main === module) {
   const [what, file] = process.argv.slice(2);

@@ -183,6 +183,15 @@ describe('a device with a certificate', site.suite, () => {
     await refused(t, byCertificate(deviceId, certificates.selfSigned('other')));
   });
 
+  const hour = 3600 * 1000;
+  for (const [what, begins, ends] of [['has ended', -2 * hour, -hour], ['has not begun', hour, 2 * hour]]) {
+    test(`is refused with a certificate that ${what}`, async (t) => {
+      const pair = certificates.selfSignedBetween('any name', new Date(Date.now() + begins), new Date(Date.now() + ends));
+      const { deviceId } = await byThumbprint({ primaryThumbprint: certificates.thumbprint(pair) });
+      await refused(t, byCertificate(deviceId, pair));
+    });
+  }
+
   test('is refused with a certificate of an authority that is not trusted', async (t) => {
     const { deviceId } = await byAuthority();
     await refused(t, byCertificate(deviceId, certificates.issue(certificates.authority('somebody'), deviceId)));
