@@ -149,6 +149,14 @@ describe('a job', site.suite, () => {
     assert.equal((await read(jobId)).status, 'cancelled');
   });
 
+  test('that would call a method is cancelled in the same way', async () => {
+    const jobId = site.uniqueId('job');
+    await jobs.scheduleDeviceMethod(jobId, `deviceId = '${door}'`, { methodName: 'getStatus' }, later(3600), maxSeconds);
+    assert.equal((await jobs.cancelJob(jobId)).jobStatus.status, 'cancelled');
+    const { status, type } = await read(jobId);
+    assert.deepEqual([status, type], ['cancelled', 'scheduleDeviceMethod']);
+  });
+
   test('that is cancelled before its time never runs', async () => {
     const { condition, ids: [deviceId] } = await registerLot(1);
     const [cancelled, other] = [site.uniqueId('job'), site.uniqueId('job')];
