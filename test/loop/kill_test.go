@@ -18,8 +18,8 @@ func TestKilledAgent(t *testing.T) {
 		mode            string // until the deadline
 		edges           int    // in all, after the deadline
 	}{
-		{"unlockDoor", `{"unlockTime":"8s","commandId":"visit"}`, "momentary", 2},
-		{"lockDoor", `{"lockTime":"8s","commandId":"alarm"}`, "lockdown", 0},
+		{"unlockDoor", `{"unlockTime":"12s","commandId":"visit"}`, "momentary", 2},
+		{"lockDoor", `{"lockTime":"12s","commandId":"alarm"}`, "lockdown", 0},
 	} {
 		t.Run(row.method, func(t *testing.T) {
 			t.Parallel()
