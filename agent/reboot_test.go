@@ -14,11 +14,12 @@ func TestARebootWaitsForItsAnswer(t *testing.T) {
 	for name, acknowledged := range map[string]bool{"acknowledged": true, "never acknowledged": false} {
 		t.Run(name, func(t *testing.T) {
 			inBubble(t, func(r *rig) {
-				var sent func(error)
+				answers := make(chan iothub.MethodResponse, 1)
 				r.Serve(context.Background(), iothub.MethodRequest{Name: "rebootDevice", Payload: []byte(`{"delay":0}`)},
-					func(m iothub.MethodResponse) { sent = m.Sent })
+					func(m iothub.MethodResponse) { answers <- m })
+				sent := (<-answers).Sent
 				r.pass(2 * time.Second)
-				if r.machine.asked != 0 {
+				if r.machine.times() != 0 {
 					r.Fatal("the machine was asked to reboot before the hub had the answer")
 				}
 				if acknowledged {
@@ -27,8 +28,8 @@ func TestARebootWaitsForItsAnswer(t *testing.T) {
 					time.Sleep(2 * time.Second)
 				}
 				r.pass(0)
-				if r.machine.asked != 1 {
-					r.Errorf("the machine was asked %d times, want once", r.machine.asked)
+				if n := r.machine.times(); n != 1 {
+					r.Errorf("the machine was asked %d times, want once", n)
 				}
 			})
 		})

@@ -84,6 +84,13 @@ func (m *fakeMachine) Reboot(context.Context) error {
 	return nil
 }
 
+// times is how often it was asked for a reboot.
+func (m *fakeMachine) times() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.asked
+}
+
 func (m *fakeMachine) Stopping(context.Context) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
