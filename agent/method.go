@@ -106,16 +106,17 @@ func (a *Agent) prepare(req iothub.MethodRequest) (func(*call) answer, answer) {
 }
 
 // start starts the work of a method: a lock command behind those that came
-// before it, any other at once. It is false once the agent stops.
+// before it, any other at once. It is false once the agent stops. What only
+// looks waits for nothing, so it is done here and now.
 func (a *Agent) start(m method, work func()) bool {
+	if !m.moves && !m.changes {
+		work()
+		return true
+	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.stopping && (m.moves || m.changes) {
+	if a.stopping {
 		return false
-	}
-	if a.stopping { // nobody waits for what only looks
-		go work()
-		return true
 	}
 	a.serving.Add(1)
 	counted := func() {

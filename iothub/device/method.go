@@ -151,12 +151,11 @@ func (s *session) answer(t iothub.Topic, r iothub.MethodResponse) error {
 		return errSessionOver
 	default:
 	}
-	topic := iothub.Topic{Kind: iothub.TopicMethodResponse, Status: r.Status, RequestID: t.RequestID}
-	var qos byte
+	topic := iothub.Topic{Kind: iothub.TopicMethodResponse, Status: r.Status, RequestID: t.RequestID}.String()
 	if r.Sent != nil {
-		qos = 1
+		return s.publish(context.Background(), topic, r.Payload)
 	}
-	return s.publish(context.Background(), topic.String(), qos, r.Payload)
+	return s.send(topic, r.Payload)
 }
 
 // warn writes a warning about methods, unless there are too many.

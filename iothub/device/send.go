@@ -39,7 +39,7 @@ func (c *Client) Send(ctx context.Context, m iothub.Message) error {
 		return fmt.Errorf("sending a message: %w", err)
 	}
 	defer s.messages.end()
-	if err := s.publish(ctx, topic, 1, m.Body); err != nil {
+	if err := s.publish(ctx, topic, m.Body); err != nil {
 		return fmt.Errorf("sending a message: %w: %w", ErrUnknownDelivery, err)
 	}
 	return nil

@@ -245,16 +245,29 @@ func (s *session) whyClosed() error {
 	}
 }
 
-// publish sends one message and waits until it is on its way (QoS 0) or
-// acknowledged (QoS 1), or the session is over, or ctx ends. A message that
-// is not acknowledged in time ends the session, which is of no use then.
-func (s *session) publish(ctx context.Context, topic string, qos byte, payload []byte) error {
+// send sends one message at QoS 0 and waits until it is on its way, or the
+// session is over. paho itself waits for the network, as long as one write may
+// take; so this is not for the session's loop.
+func (s *session) send(topic string, payload []byte) error {
+	token := s.mqtt.Publish(topic, 0, false, payload)
+	select { // not Wait: a token may never complete when the connection is lost
+	case <-token.Done():
+		return publishError(token)
+	case <-s.done:
+		return errSessionOver
+	}
+}
+
+// publish sends one message at QoS 1 and waits until it is acknowledged, or the
+// session is over, or ctx ends. A message that is not acknowledged in time ends
+// the session, which is of no use then.
+func (s *session) publish(ctx context.Context, topic string, payload []byte) error {
 	outcome := make(chan error, 1)
 	go func() { // paho's Publish itself waits for the network
-		token := s.mqtt.Publish(topic, qos, false, payload)
-		select { // not Wait: a token may never complete when the connection is lost
+		token := s.mqtt.Publish(topic, 1, false, payload)
+		select { // as above
 		case <-token.Done():
-			outcome <- token.Error()
+			outcome <- publishError(token)
 		case <-s.done:
 		}
 	}()
@@ -262,10 +275,7 @@ func (s *session) publish(ctx context.Context, topic string, qos byte, payload [
 	defer timer.Stop()
 	select {
 	case err := <-outcome:
-		if err != nil { // only a broken connection fails here
-			return fmt.Errorf("publishing: %w", &lostError{err})
-		}
-		return nil
+		return err
 	case <-s.done:
 		return errSessionOver
 	case <-timer.C:
@@ -275,6 +285,15 @@ func (s *session) publish(ctx context.Context, topic string, qos byte, payload [
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+}
+
+// publishError is why a message did not go out: only a broken connection fails
+// there.
+func publishError(token mqtt.Token) error {
+	if err := token.Error(); err != nil {
+		return fmt.Errorf("publishing: %w", &lostError{err})
+	}
+	return nil
 }
 
 var errSessionOver = errors.New("the session ended first")

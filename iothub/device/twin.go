@@ -1,7 +1,6 @@
 package device
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -83,7 +82,7 @@ func (s *session) ask(kind iothub.TopicKind, patch map[string]any) {
 	s.twin.overdue.Reset(answerTimeout)
 	topic := iothub.Topic{Kind: kind, RequestID: r.id}.String()
 	go func() {
-		if err := s.publish(context.Background(), topic, 0, body); err != nil {
+		if err := s.send(topic, body); err != nil {
 			s.fail(err)
 		}
 	}()
