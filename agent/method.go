@@ -52,7 +52,8 @@ var methods = map[string]method{
 }
 
 // Serve answers one direct method by calling respond exactly once. It is
-// called in order of arrival and returns without waiting for the answer.
+// called in order of arrival and waits for nothing: not for the door, the disk
+// or the machine.
 func (a *Agent) Serve(ctx context.Context, req iothub.MethodRequest, respond func(iothub.MethodResponse)) {
 	var act func(*call) answer
 	refusal := a.guard(req.Name, func() (refusal answer) {

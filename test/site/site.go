@@ -69,6 +69,9 @@ type Site struct {
 // are connected.
 func New(t testing.TB, devices ...string) *Site {
 	t.Helper()
+	if err := seeSources(); err != nil {
+		t.Fatal("look at the sources of the programs:", err)
+	}
 	s := &Site{TB: t, Dir: t.TempDir(), Devices: map[string]*Process{}}
 	s.Output("latchhub", "init", "--dir", s.Path("hub"))
 	s.ports = []string{"--mqtt", "127.0.0.1:0", "--https", "127.0.0.1:0"}
