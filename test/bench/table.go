@@ -103,13 +103,19 @@ const (
 // device can do anything about: the operator's client, the hub, and the system
 // that wakes them.
 func Goals(agent, node, bare Column) string {
-	toNode := func(c Column, figure func(Sample) float64) Spread {
+	pairs := func(ratio func(round int) float64) Spread {
 		var values []float64
-		for i := range c.Samples {
-			values = append(values, figure(c.Samples[i])/figure(node.Samples[i]))
+		for round := range agent.Samples {
+			values = append(values, ratio(round))
 		}
 		return Summarize(values)
 	}
+	toNode := func(c Column, figure func(Sample) float64) Spread {
+		return pairs(func(i int) float64 { return figure(c.Samples[i]) / figure(node.Samples[i]) })
+	}
+	beyondBare := pairs(func(i int) float64 {
+		return (agent.Samples[i].P50 - bare.Samples[i].P50) / (node.Samples[i].P50 - bare.Samples[i].P50)
+	})
 	p50 := func(s Sample) float64 { return s.P50 }
 	p99 := func(s Sample) float64 { return s.P99 }
 	lines := [][]string{
@@ -119,6 +125,7 @@ func Goals(agent, node, bare Column) string {
 		goal("latchd resident at most, MB", agent.spread(func(s Sample) float64 { return s.Memory.Peak }), 1, goalResident),
 		{"bare client to Node, round trip p50", toNode(bare, p50).Text(2), "the least that a device reaches here"},
 		{"bare client to Node, round trip p99", toNode(bare, p99).Text(2)},
+		{"latchd to Node beyond the bare client, p50", beyondBare.Text(2), "of what is the device's own"},
 	}
 	return align(lines)
 }
