@@ -2,6 +2,7 @@ package late
 
 import (
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -68,6 +69,9 @@ var methodPoints = []point{
 		if !strings.HasPrefix(c.damage.name, "agent-") {
 			c.Thaw(c.agent())
 		}
+		if c.damage.name == "hub-cut" { // the device's end is whole, until it is mended
+			c.awaitTaken()
+		}
 		return done
 	}},
 	{"answering", func(c *cell, payload string) <-chan verdict {
@@ -87,6 +91,16 @@ var methodPoints = []point{
 		c.hit()
 		return done
 	}},
+}
+
+// awaitTaken waits until the device has written the command down. Before that a
+// reset of its connection could still take the command from its system.
+func (c *cell) awaitTaken() {
+	c.Helper()
+	c.Await("the device has taken the command", func() bool {
+		journal, _ := os.ReadFile(c.Path(c.id + ".state/commands.journal")) // there may be none yet
+		return strings.Contains(string(journal), c.id)
+	})
 }
 
 // hold calls the method and waits until the proxy stands before a packet.
