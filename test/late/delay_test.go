@@ -64,7 +64,7 @@ func TestImpatientOperator(t *testing.T) {
 // it takes as long as the keep-alive does.
 func TestSilence(t *testing.T) {
 	t.Parallel()
-	if !isWhole() {
+	if !site.IsSoak() {
 		t.Skip("it takes 80 s; set LATCHD_SOAK=2")
 	}
 	c := newCell(t, site.New(t), damage{name: "silence", isLoss: true}, "door")

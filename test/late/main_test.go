@@ -20,9 +20,3 @@ func TestMain(m *testing.M) {
 	}
 	os.Exit(site.Main(m))
 }
-
-// isWhole tells whether the whole tables are to be run.
-func isWhole() bool {
-	n, err := strconv.Atoi(os.Getenv("LATCHD_SOAK"))
-	return err == nil && n >= 2
-}

@@ -133,7 +133,7 @@ func TestMethod(t *testing.T) {
 	shared := site.New(t)
 	t.Run("cells", func(t *testing.T) {
 		for _, f := range fields(t, methodTable) {
-			if !isWhole() && !slices.Contains(everyRun, f.name()) {
+			if !site.IsSoak() && !slices.Contains(everyRun, f.name()) {
 				continue
 			}
 			t.Run(f.name(), func(t *testing.T) {

@@ -36,7 +36,7 @@ func TestReboot(t *testing.T) {
 	shared := site.New(t)
 	t.Run("cells", func(t *testing.T) {
 		for _, f := range fields(t, rebootTable) {
-			if !isWhole() && !slices.Contains(everyRebootRun, f.name()) {
+			if !site.IsSoak() && !slices.Contains(everyRebootRun, f.name()) {
 				continue
 			}
 			t.Run(f.name(), func(t *testing.T) {

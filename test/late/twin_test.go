@@ -159,7 +159,7 @@ func TestTwin(t *testing.T) {
 		for _, p := range twinPoints {
 			for _, d := range damages {
 				name := p.name + "/" + d.name
-				if !isWhole() && !slices.Contains(everyTwinRun, name) {
+				if !site.IsSoak() && !slices.Contains(everyTwinRun, name) {
 					continue
 				}
 				t.Run(name, func(t *testing.T) {

@@ -19,6 +19,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -49,6 +50,13 @@ func Main(m *testing.M) int {
 		return 1
 	}
 	return m.Run()
+}
+
+// IsSoak tells whether the tests may take long: LATCHD_SOAK of 2 or more in the
+// environment says so.
+func IsSoak() bool {
+	n, err := strconv.Atoi(os.Getenv("LATCHD_SOAK"))
+	return err == nil && n >= 2
 }
 
 // Site is one hub and its devices, in a directory of its own. It fails its

@@ -11,16 +11,10 @@ import (
 
 func TestMain(m *testing.M) {
 	code := site.Main(m)
-	if full() {
+	if site.IsSoak() {
 		printFigures(os.Stdout)
 	}
 	os.Exit(code)
-}
-
-// full tells whether the long run is wanted.
-func full() bool {
-	n, err := strconv.Atoi(os.Getenv("LATCHD_SOAK"))
-	return err == nil && n >= 2
 }
 
 // fewRounds is what a plain test run does of each soak.
@@ -28,7 +22,7 @@ const fewRounds = 10
 
 // rounds is how many rounds this run does of a soak.
 func rounds(all int) int {
-	if full() {
+	if site.IsSoak() {
 		return all
 	}
 	return fewRounds

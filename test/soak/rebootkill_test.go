@@ -165,7 +165,7 @@ func (k *killer) schedule(delay string) map[string]any {
 // long run some of them are waited for.
 func (k *killer) killInSchedule() {
 	k.Helper()
-	if full() && k.random.IntN(3) == 0 {
+	if site.IsSoak() && k.random.IntN(3) == 0 {
 		k.killBeforeItsTime()
 		return
 	}
