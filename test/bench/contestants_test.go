@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
 
 	"latchd/test/site"
@@ -41,7 +42,8 @@ const journalledCalls, journalledWarmUp = 900, 100
 func contestants(s *site.Site, calls, warmUp int) []contestant {
 	for _, id := range []string{agentID, nodeID, echoID, journalled} {
 		s.AddDevice(id)
-		s.Write(id+".toml", fmt.Sprintf(agentConfiguration, id)) // without the test's debug log
+		// With the log as it is unless somebody asks for more.
+		s.Write(id+".toml", strings.Replace(s.Read(id+".toml"), `level = "debug"`, `level = "info"`, 1))
 	}
 	agent := func(id string) func() *exec.Cmd {
 		return func() *exec.Cmd {
@@ -84,19 +86,6 @@ func contestants(s *site.Site, calls, warmUp int) []contestant {
 		lock,
 	}
 }
-
-// agentConfiguration is what a device at a door has, with the log as it is
-// unless somebody asks for more.
-const agentConfiguration = `
-[hub]
-connection_string_file = "%[1]s.connection"
-ca_file = "hub/ca.pem"
-[state]
-directory = "%[1]s.state"
-runtime_directory = "%[1]s.run"
-[door]
-line = "GPIO17"
-`
 
 // learnAnswer has the agent answer getStatus once, for the others to say the
 // same.
