@@ -52,7 +52,7 @@ here: need-go ## the three programs for this machine, into build/<os>-<arch>/
 	@$(call compile,$(HERE),$(PROGRAMS))
 
 .PHONY: bench
-bench: need-go ## latchd beside the official Node device SDK, in figures (5 minutes; needs node)
+bench: need-go ## latchd beside the official Node device SDK, in figures (some 4 minutes; needs node)
 	@test/bench/bench.sh $(BENCHFLAGS)
 
 .PHONY: fuzz

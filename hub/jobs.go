@@ -21,8 +21,9 @@ const (
 	jobDevicesAtOnce = 10
 	// maxFinishedJobs and maxFinishedDevices bound what is kept of finished
 	// jobs: those that ended last, up to so many, with up to so many devices in
-	// all (some tens of megabytes, if the devices answer in short). IoT Hub keeps them for 30 days; but a clock that is
-	// wrong once would then be the end of all of them.
+	// all (some tens of megabytes, if the devices answer in short). IoT Hub
+	// keeps them for 30 days; but a clock that is wrong once would then be the
+	// end of all of them.
 	maxFinishedJobs    = 1000
 	maxFinishedDevices = 100_000
 	// jobRetry is when a job goes on that the hub itself stood in the way of: a
