@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -85,9 +86,9 @@ const (
 // use it then.
 func loadConfig(path string) (config, error) {
 	var c config
-	body, err := os.ReadFile(path)
+	body, err := readConfig(path)
 	if err == nil {
-		err = c.decode(string(body))
+		err = c.decode(body)
 	}
 	c.resolve(filepath.Dir(path)) // with an error too: the door's last good settings are where the file says
 	if c.State.Directory == "" {
@@ -100,6 +101,23 @@ func loadConfig(path string) (config, error) {
 		return c, fmt.Errorf("configuration %s: %w", path, err)
 	}
 	return c, nil
+}
+
+// maxConfig bounds the file, in bytes: the door waits while it is read. The
+// whole of what can be said takes a tenth of that.
+const maxConfig = 64 << 10
+
+func readConfig(path string) (string, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	body, err := io.ReadAll(io.LimitReader(f, maxConfig+1))
+	if err == nil && len(body) > maxConfig {
+		err = fmt.Errorf("it has more than %d bytes, so it is no configuration", maxConfig)
+	}
+	return string(body), err
 }
 
 func (c *config) decode(body string) error {

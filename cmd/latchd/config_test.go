@@ -62,6 +62,16 @@ func TestAWrongConfigurationLeavesNothingOutOfRange(t *testing.T) {
 	}
 }
 
+func TestAHugeConfigurationIsNotRead(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "latchd.toml")
+	if err := os.WriteFile(file, []byte(strings.Repeat("ca_file = [ \"x\n", 1_000_000)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := loadConfig(file); err == nil || !strings.Contains(err.Error(), "65536 bytes") {
+		t.Errorf("got %v", err)
+	}
+}
+
 // Whatever the file holds, the agent gets an error that it can show to
 // everybody, and no panic.
 func FuzzConfiguration(f *testing.F) {
