@@ -2,11 +2,14 @@ package firmware
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"time"
+
+	"github.com/godbus/dbus/v5"
 )
 
 // Linux is the real machine. Its methods may be called concurrently.
@@ -14,6 +17,9 @@ type Linux struct {
 	tree   tree
 	kernel kernel
 	boot   Boot
+	logind logind
+
+	preparing atomic.Bool // for a shutdown that logind announced
 }
 
 // openLinux reads the machine below root; see OpenLinux.
@@ -22,7 +28,7 @@ func openLinux(root tree, k kernel, dir string) (*Linux, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &Linux{tree: root, kernel: k, boot: Boot{ID: id, Container: root.container(k)}}
+	l := &Linux{tree: root, kernel: k, boot: Boot{ID: id, Container: root.container(k)}, logind: logind{systemBus}}
 	if l.boot.Container != "" {
 		// What is left of a cause to see in there is the host's.
 		l.boot.Cause = CauseUnknown
@@ -30,6 +36,11 @@ func openLinux(root tree, k kernel, dir string) (*Linux, error) {
 	}
 	l.boot.Cause, l.boot.Evidence = root.causeOnce(id, filepath.Join(dir, bootFile))
 	return l, nil
+}
+
+// systemBus connects to the system's D-Bus, to a connection that nobody shares.
+func systemBus(ctx context.Context) (*dbus.Conn, error) {
+	return dbus.ConnectSystemBus(dbus.WithContext(ctx))
 }
 
 func (t tree) bootID() (string, error) {
@@ -59,12 +70,9 @@ func (l *Linux) Information(softwareVersion string) Information {
 // never jumps.
 func (l *Linux) Uptime() time.Duration { return l.kernel.uptime() }
 
-// errOnlySimulated is honest about what this version can do.
-var errOnlySimulated = errors.New("this version of latchd reboots only a simulated machine (latchd --simulate); reboot this one with \"systemctl reboot\"")
-
 // CanReboot is nil when this machine may reboot itself; the error names who or
-// what forbids it, and the remedy. It is never nil in this version.
-func (l *Linux) CanReboot(context.Context) error {
+// what forbids it, and the remedy.
+func (l *Linux) CanReboot(ctx context.Context) error {
 	if l.boot.Container != "" {
 		kind := l.boot.Container
 		if kind == "unknown" {
@@ -72,17 +80,44 @@ func (l *Linux) CanReboot(context.Context) error {
 		}
 		return fmt.Errorf("latchd runs in a container (%s), which cannot reboot the machine; run latchd on the host, or reboot the host", kind)
 	}
-	return errOnlySimulated
+	return l.logind.canReboot(ctx)
 }
 
-// Reboot always fails in this version, with the error of CanReboot.
+// Reboot asks systemd-logind to reboot the machine. nil means that it accepted;
+// the errors are those of CanReboot.
 func (l *Linux) Reboot(ctx context.Context) error {
-	return fmt.Errorf("reboot: %w", l.CanReboot(ctx))
+	if l.boot.Container != "" {
+		return fmt.Errorf("reboot: %w", l.CanReboot(ctx))
+	}
+	if err := l.logind.reboot(ctx); err != nil {
+		return fmt.Errorf("reboot: %w", err)
+	}
+	return nil
 }
 
-// Stopping is always false in this version: it does not claim that the machine
-// goes down when it cannot know. Only the service manager knows, in its state
-// "stopping", and it is not asked yet. /run/systemd/shutdown/scheduled is no
-// answer: it tells of a shutdown that somebody planned and may still cancel, and
-// does not exist for one that is done at once.
-func (l *Linux) Stopping(context.Context) bool { return false }
+// Stopping tells whether the whole machine is going down: logind has announced it
+// and not called it off, or systemd is in its state "stopping".
+// /run/systemd/shutdown/scheduled is no answer: it tells of a shutdown that
+// somebody planned and may still cancel, and does not exist for one that is done
+// at once.
+func (l *Linux) Stopping(ctx context.Context) bool {
+	return l.preparing.Load() || l.logind.stopping(ctx)
+}
+
+// watchAgain is how long a lost connection to D-Bus is left alone. It is up again
+// within a second or not at all.
+const watchAgain = 5 * time.Second
+
+// Watch follows logind's announcements of a shutdown until ctx ends. Without it
+// Stopping sees one only once systemd stops services.
+func (l *Linux) Watch(ctx context.Context) {
+	for ctx.Err() == nil {
+		_ = l.logind.watchShutdown(ctx, l.preparing.Store) // it is tried for ever, and Stopping works without
+		wait := time.NewTimer(watchAgain + rand.N(watchAgain))
+		select {
+		case <-ctx.Done():
+		case <-wait.C:
+		}
+		wait.Stop()
+	}
+}
