@@ -21,6 +21,8 @@ type Settings struct {
 	// SettleTime is how long a sensor may disagree with the command before the
 	// door counts as jammed: 100 ms to 1 min.
 	SettleTime time.Duration `json:"settleTime"`
+	// Wiring says which lines the door hangs on.
+	Wiring Wiring `json:"wiring,omitzero"`
 	// Policy is what applies until the hub confirms another one.
 	Policy Policy `json:"policy"`
 }
@@ -47,6 +49,7 @@ func (s Settings) Complete() (Settings, error) {
 	if s.SettleTime == 0 {
 		s.SettleTime = DefaultSettleTime
 	}
+	s.Wiring = s.Wiring.complete()
 	s.Policy = s.Policy.withDefaults()
 	if s.Policy.FromHub {
 		return s, errors.New("the policy of the settings is the local one: it cannot come from the hub")
@@ -62,6 +65,9 @@ func (s Settings) check() error {
 		return err
 	}
 	if err := inRange("settleTime", s.SettleTime, minSettleTime, maxSettleTime); err != nil {
+		return err
+	}
+	if err := s.Wiring.check(); err != nil {
 		return err
 	}
 	return s.Policy.Check(s.MaxUnlockTime)

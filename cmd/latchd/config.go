@@ -42,7 +42,9 @@ type stateConfig struct {
 }
 
 type doorConfig struct {
-	Line          string `toml:"line"`         // "GPIO17"; without it the device has no lock
+	Line          string `toml:"line"`         // "GPIO17", "pin 11", "pinctrl-bcm2711:17"; without it the device has no lock
+	Drive         string `toml:"drive"`        // push-pull, open-drain or open-source
+	Bias          string `toml:"bias"`         // as-is, disabled, pull-up or pull-down
 	ActiveLevel   string `toml:"active_level"` // high or low: the level that powers the lock
 	FailMode      string `toml:"fail_mode"`    // secure or safe: what the lock does without power
 	Resting       string `toml:"resting"`
@@ -50,6 +52,30 @@ type doorConfig struct {
 	MaxUnlockTime text   `toml:"max_unlock_time"`
 	HeldOpenAfter text   `toml:"held_open_after"`
 	SettleTime    text   `toml:"settle_time"`
+
+	Contact inputConfig `toml:"contact"` // active when the door is open
+	Bolt    inputConfig `toml:"bolt"`    // active when the bolt is thrown
+	Button  inputConfig `toml:"button"`  // active while somebody presses it
+}
+
+// inputConfig is one input of the door; without a line it is not fitted.
+type inputConfig struct {
+	Line        string `toml:"line"`
+	ActiveLevel string `toml:"active_level"` // high or low
+	Bias        string `toml:"bias"`         // as for the lock's line, but pull-up by itself
+}
+
+// wiring is the input as the lock wants it. activeLow is what goes without
+// saying: all three are switches to ground, of which the contact is closed while
+// nothing is the matter.
+func (c inputConfig) wiring(activeLow bool) gpio.InputWiring {
+	if c.ActiveLevel != "" {
+		activeLow = c.ActiveLevel == "low"
+	}
+	if c.Line == "" {
+		return gpio.InputWiring{}
+	}
+	return gpio.InputWiring{Line: c.Line, ActiveLow: activeLow, Bias: gpio.Bias(c.Bias)}
 }
 
 type rebootConfig struct {
@@ -200,6 +226,9 @@ func (c *config) check() error {
 		of         []string
 	}{
 		{"door.active_level", c.Door.ActiveLevel, []string{"", "high", "low"}},
+		{"door.contact.active_level", c.Door.Contact.ActiveLevel, []string{"", "high", "low"}},
+		{"door.bolt.active_level", c.Door.Bolt.ActiveLevel, []string{"", "high", "low"}},
+		{"door.button.active_level", c.Door.Button.ActiveLevel, []string{"", "high", "low"}},
 		{"door.fail_mode", c.Door.FailMode, []string{"", "secure", "safe"}},
 		{"door.resting", c.Door.Resting, []string{"", "locked", "unlocked"}},
 	} {
@@ -259,6 +288,10 @@ func (c *config) settings() gpio.Settings {
 		ActiveLow:     c.Door.ActiveLevel == "low",
 		MaxUnlockTime: time.Duration(c.Door.MaxUnlockTime),
 		SettleTime:    time.Duration(c.Door.SettleTime),
+		Wiring: gpio.Wiring{
+			Line: c.Door.Line, Drive: gpio.Drive(c.Door.Drive), Bias: gpio.Bias(c.Door.Bias),
+			Contact: c.Door.Contact.wiring(false), Bolt: c.Door.Bolt.wiring(true), Button: c.Door.Button.wiring(true),
+		},
 		Policy: gpio.Policy{
 			Resting:       gpio.Resting(c.Door.Resting),
 			UnlockTime:    time.Duration(c.Door.UnlockTime),

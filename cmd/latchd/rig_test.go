@@ -74,7 +74,7 @@ func (r *rig) start() {
 	log := slog.New(slog.NewTextHandler(r, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	opened := make(chan struct{})
 	var a *agent.Agent
-	lock, theDoor, policyOfFile := openDoor(cfg, nil, true, r.machine, r.clock.wall, log, func() {
+	lock, theDoor, policyOfFile := openDoor(cfg, nil, true, nil, r.machine, r.clock.wall, log, func() {
 		<-opened
 		a.DoorChanged()
 	})

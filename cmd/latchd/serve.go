@@ -86,7 +86,7 @@ func runAgent(ctx context.Context, cfg config, configErr error, simulate bool, m
 
 	opened := make(chan struct{}) // the lock tells of changes before there is an agent
 	var a *agent.Agent
-	lock, theDoor, local := openDoor(cfg, configErr, simulate, m, clock.wall, log, func() {
+	lock, theDoor, local := openDoor(cfg, configErr, simulate, keptLines(), m, clock.wall, log, func() {
 		<-opened
 		a.DoorChanged()
 	})
@@ -137,7 +137,7 @@ func faultText(err error) string {
 
 // openDoor takes the lock under control. A wrong configuration leaves it at
 // its last good settings.
-func openDoor(cfg config, configErr error, simulate bool, m machine, wall func() (time.Time, bool), log *slog.Logger, changed func()) (*gpio.Lock, agent.Door, gpio.Policy) {
+func openDoor(cfg config, configErr error, simulate bool, kept []gpio.Kept, m machine, wall func() (time.Time, bool), log *slog.Logger, changed func()) (*gpio.Lock, agent.Door, gpio.Policy) {
 	settings := cfg.settings()
 	if configErr != nil {
 		last, err := gpio.LastSettings(cfg.State.Directory)
@@ -160,15 +160,7 @@ func openDoor(cfg config, configErr error, simulate bool, m machine, wall func()
 		BootTime: m.Uptime, BootID: m.Boot().ID, Wall: wall,
 		OnChange: func(gpio.Change) { changed() },
 	}
-	if simulate {
-		dir := filepath.Join(cfg.State.RuntimeDirectory, "gpio")
-		c.Line = gpio.SimulatedLine(dir, m.Uptime)
-		c.Contact, c.Bolt, c.Button = gpio.SimulatedContact(dir), gpio.SimulatedBolt(dir), gpio.SimulatedButton(dir)
-	} else {
-		c.Line = func(gpio.Level) (gpio.Line, error) {
-			return nil, errors.New("this version drives simulated lines only (--simulate)")
-		}
-	}
+	hardware(&c, simulate, kept, log)
 	lock, err := gpio.Open(c)
 	if err != nil {
 		log.Error("the lock cannot be taken under control", "error", err)
