@@ -20,17 +20,26 @@ func LoadCertificate(certFile, keyFile string) (*tls.Certificate, error) {
 	if err != nil {
 		return nil, fmt.Errorf("key of the device certificate: %w", err)
 	}
-	if _, err := parseCertificates(certPEM); err != nil {
-		return nil, fmt.Errorf("device certificate %s: %w", certFile, err)
+	pair, err := ParseCertificate(certPEM, keyPEM)
+	if err != nil {
+		return nil, fmt.Errorf("device certificate %s with key %s: %w", certFile, keyFile, err)
+	}
+	return pair, nil
+}
+
+// ParseCertificate is [LoadCertificate] for texts that are read already.
+func ParseCertificate(certPEM, keyPEM []byte) (*tls.Certificate, error) {
+	if _, err := ParseCertificates(certPEM); err != nil {
+		return nil, fmt.Errorf("the certificate: %w", err)
 	}
 	if block, _ := pem.Decode(keyPEM); block == nil {
-		return nil, fmt.Errorf("key of the device certificate %s: there is no PEM block in it", keyFile)
+		return nil, errors.New("the key: there is no PEM block in it")
 	} else if block.Type == "ENCRYPTED PRIVATE KEY" || block.Headers["DEK-Info"] != "" {
-		return nil, fmt.Errorf("key of the device certificate %s: it is encrypted with a password, which is not supported", keyFile)
+		return nil, errors.New("the key: it is encrypted with a password, which is not supported")
 	}
 	pair, err := tls.X509KeyPair(certPEM, keyPEM)
 	if err != nil {
-		return nil, fmt.Errorf("device certificate %s with key %s: %w", certFile, keyFile, err)
+		return nil, err
 	}
 	return &pair, nil
 }
@@ -41,7 +50,7 @@ func LoadRootCAs(file string) (*x509.CertPool, error) {
 	if err != nil {
 		return nil, fmt.Errorf("CA file: %w", err)
 	}
-	certificates, err := parseCertificates(text)
+	certificates, err := ParseCertificates(text)
 	if err != nil {
 		return nil, fmt.Errorf("CA file %s: %w", file, err)
 	}
@@ -52,10 +61,10 @@ func LoadRootCAs(file string) (*x509.CertPool, error) {
 	return pool, nil
 }
 
-// parseCertificates reads all certificates of a PEM text. Unlike the standard
+// ParseCertificates reads all certificates of a PEM text. Unlike the standard
 // library it does not pass over a broken one: half a CA file is an operator's
 // mistake, and found best while he looks.
-func parseCertificates(text []byte) ([]*x509.Certificate, error) {
+func ParseCertificates(text []byte) ([]*x509.Certificate, error) {
 	var all []*x509.Certificate
 	var other string
 	for {
