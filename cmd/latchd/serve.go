@@ -207,6 +207,7 @@ func newClient(cfg config, a *agent.Agent, log *slog.Logger) (*device.Client, er
 	c := device.Config{
 		Connection: connection,
 		Product:    "latchd/" + version.Version,
+		ModelID:    modelID,
 		Log:        log,
 		Handler: device.Handler{
 			Method: a.Serve, Desired: a.Desired, Reported: a.Reported,
