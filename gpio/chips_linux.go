@@ -6,6 +6,7 @@ import (
 	"os"
 	"sync"
 
+	"golang.org/x/sys/unix"
 	"periph.io/x/conn/v3/driver/driverreg"
 	"periph.io/x/host/v3/gpioioctl"
 )
@@ -47,15 +48,12 @@ var kernelChips = sync.OnceValues(func() ([]chip, error) {
 // Pi OS (periph/host issue 70); the next file to be opened, a line perhaps, would
 // be taken for it.
 func keepStandardInput() error {
-	f, err := os.Open(os.DevNull)
+	fd, err := unix.Open(os.DevNull, unix.O_RDONLY, 0)
 	if err != nil {
 		return fmt.Errorf("keep standard input: %w", err)
 	}
-	if f.Fd() == 0 {
-		standardInput = f // referenced for ever, so that it is never closed
+	if fd == 0 {
 		return nil
 	}
-	return f.Close()
+	return unix.Close(fd)
 }
-
-var standardInput *os.File

@@ -43,7 +43,7 @@ func (l *Lock) UnlockDoor(unlockTime *time.Duration, hold bool) (Status, error) 
 		if hold {
 			return l.Status(), ErrTimeAndHold
 		}
-		if err := inRange("unlockTime", *unlockTime, MinUnlockTime, l.d.cfg.Settings.MaxUnlockTime); err != nil {
+		if err := inRange("unlockTime", *unlockTime, MinUnlockTime, l.Settings().MaxUnlockTime); err != nil {
 			return l.Status(), err
 		}
 	}
@@ -66,13 +66,41 @@ func (l *Lock) UnlockDoor(unlockTime *time.Duration, hold bool) (Status, error) 
 // a [*HardwareError] if the line hangs. A line that cannot be driven is no error
 // of the policy, which is in force: the Status tells, and the line is tried again.
 func (l *Lock) SetPolicy(p Policy) error {
-	if err := p.Check(l.d.cfg.Settings.MaxUnlockTime); err != nil {
+	if err := p.Check(l.Settings().MaxUnlockTime); err != nil {
 		return err
 	}
 	return l.adjust(func(d *driver) {
 		_ = d.step(func(now time.Duration) { d.m.setPolicy(now, p) })
 	})
 }
+
+// SetSettings takes settings of a configuration that was read again, and records
+// them as the last good ones. Those of the hardware (lines, active level, fail mode)
+// take a new Open, because the line must be requested anew: a change of one is a
+// [*RestartError], before anything happened. A policy that the hub confirmed stays
+// in force. The other errors are those of SetPolicy, and of [Settings.Complete].
+func (l *Lock) SetSettings(s Settings) error {
+	s, err := s.Complete()
+	if err != nil {
+		return err
+	}
+	if what := l.Settings().otherHardware(s); what != "" {
+		return &RestartError{What: what}
+	}
+	err = l.adjust(func(d *driver) {
+		d.cfg.Settings = s
+		_ = d.step(func(now time.Duration) { d.m.setSettings(now, s) })
+	})
+	if err != nil {
+		return err
+	}
+	l.inForce.Store(&s)
+	l.settings.record(encodeSettings(s))
+	return nil
+}
+
+// Settings are those in force.
+func (l *Lock) Settings() Settings { return *l.inForce.Load() }
 
 // Policy returns the policy in force.
 func (l *Lock) Policy() Policy { return l.d.published.Load().policy }

@@ -51,6 +51,15 @@ func (e *ChoiceError) Error() string {
 	return fmt.Sprintf("%s is %.40q; it must be one of %s", e.Name, e.Value, strings.Join(e.Choices, ", "))
 }
 
+// RestartError refuses settings that take effect only when the lock is opened anew.
+type RestartError struct {
+	What string // the setting, as the configuration calls it
+}
+
+func (e *RestartError) Error() string {
+	return e.What + " was changed, which needs a restart: systemctl restart latchd"
+}
+
 // HardwareError says that the lock's hardware did not do what it was told.
 type HardwareError struct {
 	What string // what was tried, such as "drive the lock's line high to lock"

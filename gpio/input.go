@@ -1,6 +1,10 @@
 package gpio
 
-import "context"
+import (
+	"context"
+	"errors"
+	"io"
+)
 
 // Signal is what an input says, before anybody decides what it means.
 type Signal int8
@@ -17,7 +21,8 @@ const (
 
 // Input is one sensed line. Its polarity (which level is Active) is the
 // implementation's business, and so is the pull resistor. Debouncing is not: it
-// is done here, alike for all.
+// is done here, alike for all. One that is also an [io.Closer] is closed when the
+// lock ends.
 type Input interface {
 	// Read returns what the input says now. An error means that nothing is known:
 	// it must not be hidden as one of the signals, or a broken wire looks like a
@@ -27,4 +32,15 @@ type Input interface {
 	// ctx ends. It may return early without a change, but it must wait: an input
 	// without edge detection waits its polling interval.
 	Wait(ctx context.Context)
+}
+
+// closeAll closes the inputs that can be closed.
+func closeAll(inputs [inputKinds]Input) error {
+	var errs []error
+	for _, in := range inputs {
+		if c, ok := in.(io.Closer); ok {
+			errs = append(errs, c.Close())
+		}
+	}
+	return errors.Join(errs...)
 }

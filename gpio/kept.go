@@ -32,19 +32,36 @@ func keptName(at lineAt, s Settings) string {
 
 func cleanLabel(label string) string { return strings.NewReplacer(":", "_", "/", "_").Replace(label) }
 
-// lockedLevel reads from the name which level locks.
-func (k Kept) lockedLevel() (Level, error) {
+// parse reads what the name says: where the line is, its active level and its fail
+// mode.
+func (k Kept) parse() (label, offset string, s Settings, err error) {
 	part := strings.Split(k.Name, "/")
-	wrong := fmt.Errorf("the kept descriptor %q is no lock's line", k.Name)
-	if len(part) != 5 || part[0]+"/" != KeptPrefix {
-		return Low, wrong
+	if len(part) == 5 && part[0]+"/" == KeptPrefix && (part[3] == "high" || part[3] == "low") {
+		s = Settings{FailMode: FailMode(part[4]), ActiveLow: part[3] == "low"}
+		if s.FailMode == FailSecure || s.FailMode == FailSafe {
+			return part[1], part[2], s, nil
+		}
 	}
-	if part[3] != "high" && part[3] != "low" {
-		return Low, wrong
+	return "", "", Settings{}, fmt.Errorf("the kept descriptor %q is no lock's line", k.Name)
+}
+
+// lockedLevel is the level that locks.
+func (k Kept) lockedLevel() (Level, error) {
+	_, _, s, err := k.parse()
+	return s.Level(true), err
+}
+
+// settings are those of a lock of which only the name of its line is known.
+func (k Kept) settings(chips []chip) (Settings, error) {
+	label, offset, s, err := k.parse()
+	if err != nil {
+		return s, err
 	}
-	mode := FailMode(part[4])
-	if mode != FailSecure && mode != FailSafe {
-		return Low, wrong
+	for _, c := range chips {
+		if cleanLabel(c.label) == label {
+			s.Wiring.Line = c.label + ":" + offset
+			return s, nil
+		}
 	}
-	return Settings{FailMode: mode, ActiveLow: part[3] == "low"}.Level(true), nil
+	return s, fmt.Errorf("the kept line %q is of a chip that is not there; there are %s", k.Name, describe(chips))
 }

@@ -50,6 +50,18 @@ func (in *KernelInput) open() (*os.File, error) {
 	return in.file, err
 }
 
+// Close gives the line back. A later Read requests it anew.
+func (in *KernelInput) Close() error {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if in.file == nil {
+		return nil
+	}
+	err := in.file.Close()
+	in.file = nil
+	return err
+}
+
 // Read implements [Input].
 func (in *KernelInput) Read() (Signal, error) {
 	file, err := in.open()

@@ -28,6 +28,7 @@ type KernelLine struct {
 	Forget func(name string) error
 
 	notes []string // see Notes
+	held  Kept     // see Held
 }
 
 // Open takes the line under control, as an [OpenLine] does. The line that a
@@ -48,6 +49,7 @@ func (k *KernelLine) Open(initial Level) (Line, error) {
 		return nil, err
 	}
 	if adopted != nil {
+		k.held = Kept{name, adopted}
 		line := &kernelLine{adopted}
 		_, err := line.Level()
 		return line, err
@@ -62,8 +64,13 @@ func (k *KernelLine) Open(initial Level) (Line, error) {
 			k.note("the lock's line will not outlive this process: %v", err)
 		}
 	}
+	k.held = Kept{name, f}
 	return &kernelLine{f}, nil
 }
+
+// Held is, after an Open that succeeded, the line and its name: what the next Open
+// in this process finds.
+func (k *KernelLine) Held() Kept { return k.held }
 
 func (k *KernelLine) find() (lineAt, error) {
 	chips, err := kernelChips()

@@ -84,3 +84,31 @@ func TestLineNamesThatAreNone(t *testing.T) {
 		}
 	}
 }
+
+func TestNameOfAKeptLine(t *testing.T) {
+	chips := []chip{{label: "a:b", name: "gpiochip0", lines: make([]string, 4)}}
+	for _, s := range []Settings{
+		{FailMode: FailSecure},
+		{FailMode: FailSecure, ActiveLow: true},
+		{FailMode: FailSafe},
+		{FailMode: FailSafe, ActiveLow: true},
+	} {
+		k := Kept{Name: keptName(lineAt{chips[0], 3}, s)}
+		level, err := k.lockedLevel()
+		if err != nil || level != s.Level(true) {
+			t.Errorf("%s: locked is %v, %v; want %v", k.Name, level, err, s.Level(true))
+		}
+		s.Wiring.Line = "a:b:3"
+		if got, err := k.settings(chips); got != s || err != nil {
+			t.Errorf("%s: %+v, %v", k.Name, got, err)
+		}
+	}
+	for _, name := range []string{"", "lock/", "lock/a_b/3/high", "lock/a_b/3/up/safe", "lock/a_b/3/low/maybe", "door/a_b/3/low/safe"} {
+		if _, err := (Kept{Name: name}).lockedLevel(); err == nil {
+			t.Errorf("%q was taken for a line of a lock", name)
+		}
+	}
+	if _, err := (Kept{Name: "lock/c/3/low/safe"}).settings(chips); err == nil {
+		t.Error("a chip that is not there was found")
+	}
+}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"latchd/internal/atomicfile"
@@ -50,6 +51,7 @@ type Lock struct {
 	sensings chan sensing
 	poke     chan struct{} // a record succeeded or failed: the status may differ
 	settings *recorder
+	inForce  atomic.Pointer[Settings]
 	warnings []string
 
 	cancel  context.CancelFunc // ends everything but run
@@ -84,6 +86,7 @@ func Open(cfg Config) (*Lock, error) {
 		notices: newNotifier(cfg.OnChange),
 	}
 	l.d = d
+	l.inForce.Store(&cfg.Settings)
 	l.settings = newRecorder(settingsPath(cfg.StateDir), cfg.write, false, nil)
 	found, warnings := findRecords(d.runtime, d.state)
 	l.warnings = append(l.warnings, warnings...)

@@ -184,6 +184,16 @@ func (m *machine) setPolicy(now time.Duration, p Policy) {
 	m.policy = p
 }
 
+// setSettings takes settings of which the hardware's part is the same. An unlock
+// that runs keeps its end, and a policy of the hub's stays.
+func (m *machine) setSettings(now time.Duration, s Settings) {
+	m.begin(now, CausePolicy)
+	m.settings = s
+	if !m.policy.FromHub {
+		m.policy = s.Policy
+	}
+}
+
 // moveLockdownEnd sets another end for a lockdown that goes on, when a better
 // clock becomes available. An end that has passed ends it.
 func (m *machine) moveLockdownEnd(now, end time.Duration) {

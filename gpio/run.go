@@ -115,6 +115,14 @@ func (l *Lock) command(act func(*driver) error) (Status, error) {
 	return status, err
 }
 
+// Alive is nil when the goroutine that owns the line answers: the button and the
+// deadlines are served. It answers in microseconds unless the hardware hangs; the
+// error comes after a second.
+func (l *Lock) Alive() error {
+	_, err := l.do(func(*driver) error { return nil }, false)
+	return err
+}
+
 // settled waits until both records are on disk, or one failed.
 func (l *Lock) settled(ctx context.Context) error {
 	return errors.Join(l.d.state.settled(ctx), l.d.runtime.settled(ctx))
@@ -162,7 +170,7 @@ func (l *Lock) end(ctx context.Context, put func(*driver) error) error {
 	_, err = l.do(put, true) // once more: the button may have opened meanwhile
 	errs = append(errs, err, l.settled(ctx))
 	l.cancel()
-	errs = append(errs, l.wait(ctx))
+	errs = append(errs, l.wait(ctx), closeAll(l.d.cfg.inputs()))
 	return firstOf(errs)
 }
 

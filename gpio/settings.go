@@ -37,6 +37,25 @@ func (s Settings) Level(locked bool) Level {
 	return !active
 }
 
+// otherHardware names a setting of the hardware that differs; "" if none does.
+func (s Settings) otherHardware(other Settings) string {
+	switch {
+	case s.FailMode != other.FailMode:
+		return "fail_mode"
+	case s.ActiveLow != other.ActiveLow:
+		return "active_level"
+	case s.Wiring.Contact != other.Wiring.Contact:
+		return "contact"
+	case s.Wiring.Bolt != other.Wiring.Bolt:
+		return "bolt"
+	case s.Wiring.Button != other.Wiring.Button:
+		return "button"
+	case s.Wiring != other.Wiring:
+		return "line"
+	}
+	return ""
+}
+
 // Complete fills in the defaults and checks every range. The error is a
 // *RangeError or a *ChoiceError, or names what else is wrong.
 func (s Settings) Complete() (Settings, error) {
