@@ -1,10 +1,8 @@
 package firmware
 
 import (
-	"bufio"
 	"context"
 	"fmt"
-	"os/exec"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -13,34 +11,15 @@ import (
 
 	"github.com/godbus/dbus/v5"
 	"github.com/godbus/dbus/v5/prop"
+
+	"latchd/internal/testbus"
 )
 
-// bus starts a D-Bus daemon of the test's own and gives a way to connect to it.
+// bus starts a D-Bus of the test's own and gives a way to connect to it.
 func bus(t *testing.T) func(context.Context) (*dbus.Conn, error) {
 	t.Helper()
-	program, err := exec.LookPath("dbus-daemon")
-	if err != nil {
-		t.Skip("dbus-daemon is not installed (Debian: apt-get install dbus-daemon)")
-	}
-	daemon := exec.Command(program, "--session", "--nofork", "--print-address")
-	out, err := daemon.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := daemon.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = daemon.Process.Kill()
-		_ = daemon.Wait()
-	})
-	address, err := bufio.NewReader(out).ReadString('\n')
-	if err != nil {
-		t.Fatal(err)
-	}
-	return func(ctx context.Context) (*dbus.Conn, error) {
-		return dbus.Connect(strings.TrimSpace(address), dbus.WithContext(ctx))
-	}
+	address := testbus.Start(t)
+	return func(ctx context.Context) (*dbus.Conn, error) { return dbus.Connect(address, dbus.WithContext(ctx)) }
 }
 
 // fakeLogind is systemd-logind, and systemd, as far as this package talks to them.
@@ -85,9 +64,7 @@ func newFakeLogind(t *testing.T, dial func(context.Context) (*dbus.Conn, error),
 		t.Fatal(err)
 	}
 	for _, name := range []string{logindName, "org.freedesktop.systemd1"} {
-		if reply, err := conn.RequestName(name, dbus.NameFlagDoNotQueue); err != nil || reply != dbus.RequestNameReplyPrimaryOwner {
-			t.Fatal(reply, err)
-		}
+		testbus.Own(t, conn, name)
 	}
 	return f
 }

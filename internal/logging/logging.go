@@ -35,7 +35,7 @@ const timeFormat = "2006-01-02T15:04:05.000Z"
 // one Write. With journald true the lines are for the systemd journal (see
 // ToJournal), otherwise for people. The methods of a logged value (Error, String,
 // LogValue) must not log themselves: a line is made under a lock.
-func New(w io.Writer, level slog.Level, journald bool) *slog.Logger {
+func New(w io.Writer, level slog.Leveler, journald bool) *slog.Logger {
 	out := &output{w: w, journald: journald}
 	return slog.New(&handler{
 		out: out,
