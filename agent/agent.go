@@ -20,15 +20,21 @@ type Config struct {
 	StateDir string // must exist and survive a reboot
 	Device   string // its name at the hub, so that it does not take another's state for its own; "": not known
 
-	Fault       string // what is wrong with the configuration, for the operator; "": nothing
+	Local       Local
 	Version     string
 	Simulated   bool
 	Information map[string]any // the twin's deviceInformation
-	DoorPolicy  DoorPolicy     // from the local configuration
-	RebootDelay time.Duration  // between the answer and the reboot where the caller names none; 0: DefaultRebootDelay
 	Log         *slog.Logger
 
 	save func(path string, o ledger.Operations) error // for tests; ledger.SaveOperations if nil
+}
+
+// Local is what the device's own configuration says, as far as it may be read
+// again while the agent runs; see [Agent.Reload].
+type Local struct {
+	Fault       string // what is wrong with it, for the operator; "": nothing
+	DoorPolicy  DoorPolicy
+	RebootDelay time.Duration // between the answer and the reboot where the caller names none; 0: DefaultRebootDelay
 }
 
 // DefaultRebootDelay lets the operator's program read the answer before the
@@ -47,6 +53,7 @@ type Agent struct {
 	startedOn time.Duration  // the boot-time clock when the agent started
 	serving   sync.WaitGroup // of methods that are being carried out
 
+	applying  sync.Mutex // held while properties are put in force
 	reporting sync.Mutex // held while the reported state is put together and handed over
 
 	// changing is held, and taken before mu, by whoever changes ops: from the
@@ -66,15 +73,13 @@ type Agent struct {
 	asked     bool   // canReboot is known; nothing is reported before
 	stopping  bool   // no command is accepted any more
 	lastMode  string // of the door, to log one line per change
+	localNow  Local
 }
 
 // New reads the state of earlier runs and boots, and judges what the present
 // boot proves. It does without what it cannot read: a sick disk must not keep
 // a device from its hub.
 func New(c Config) *Agent {
-	if c.RebootDelay == 0 {
-		c.RebootDelay = DefaultRebootDelay
-	}
 	if c.save == nil {
 		c.save = ledger.SaveOperations
 	}
@@ -86,6 +91,7 @@ func New(c Config) *Agent {
 		answers:   map[string]chan struct{}{},
 		hub:       noHub{},
 		startedOn: c.Machine.Uptime(),
+		localNow:  c.Local.complete(),
 	}
 	a.loadState()
 	a.judgeBoot()
@@ -209,4 +215,19 @@ func (a *Agent) goingDown(ctx context.Context) bool {
 	ctx, cancel := context.WithTimeout(ctx, askMachine)
 	defer cancel()
 	return a.Machine.Stopping(ctx)
+}
+
+// Alive is nil when the agent carries commands out: the queue of lock commands takes
+// one and gets to it. The error comes after the time in which a method is answered.
+func (a *Agent) Alive() error {
+	done := make(chan struct{})
+	a.doorQueue.add(func() { close(done) })
+	timeout := time.NewTimer(answerWithin)
+	defer timeout.Stop()
+	select {
+	case <-done:
+		return nil
+	case <-timeout.C:
+		return fmt.Errorf("the queue of lock commands does not move for %s", answerWithin)
+	}
 }

@@ -109,14 +109,17 @@ func decodeDesired(text []byte) (s desiredState, why string) {
 // restoreDesired puts the properties of the last run in force again: a device
 // without a network keeps what it was told.
 func (a *Agent) restoreDesired() {
+	a.mu.Lock()
+	desired := a.desired
+	a.mu.Unlock()
 	for name, p := range properties {
-		value, ok := a.desired.accepted[name]
+		value, ok := desired.accepted[name]
 		if !ok || p.apply == nil {
 			continue
 		}
 		checked, err := p.check(a, value)
 		if err == nil {
-			err = p.apply(a, checked, a.desired.confirmed[name] == a.Boot.ID)
+			err = p.apply(a, checked, desired.confirmed[name] == a.Boot.ID)
 		}
 		if err != nil {
 			a.log.Warn("a desired property of the last run no longer applies", "property", name, "error", err)
@@ -128,6 +131,8 @@ func (a *Agent) restoreDesired() {
 // the agent knows: {value, ac, av, ad}. A refused value changes nothing and is
 // never echoed.
 func (a *Agent) Desired(s iothub.Section) {
+	a.applying.Lock()
+	defer a.applying.Unlock()
 	a.mu.Lock()
 	before, stopping := a.desired, a.stopping
 	a.mu.Unlock()

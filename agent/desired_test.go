@@ -90,3 +90,18 @@ func FuzzDecodeDesired(f *testing.F) {
 		a.restoreDesired() // whatever it holds, it is checked first
 	})
 }
+
+// The hub's policy is put on top of a local one that was read again.
+func TestReloadedSettingsAreUnderTheHubs(t *testing.T) {
+	inBubble(t, func(r *rig) {
+		r.Desired(iothub.Section{Version: 7, Properties: map[string]any{"doorPolicy": map[string]any{"heldOpenAfter": "10s"}}})
+		local := DoorPolicy{Resting: "locked", UnlockTime: 7e9, HeldOpenAfter: 60e9}
+		r.Reload(Local{DoorPolicy: local, Fault: "line 3 is wrong"})
+		if got := r.door.policy; got.HeldOpenAfter != 10e9 || !got.FromHub {
+			t.Errorf("in force is %+v", got)
+		}
+		if got := r.local(); got.RebootDelay != DefaultRebootDelay || got.Fault != "line 3 is wrong" {
+			t.Errorf("local: %+v", got)
+		}
+	})
+}

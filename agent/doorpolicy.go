@@ -25,7 +25,7 @@ func checkDoorPolicy(a *Agent, value any) (any, error) {
 	if a.Door == nil {
 		return nil, errors.New("doorPolicy: no lock is configured on this device")
 	}
-	policy := a.DoorPolicy
+	policy := a.local().DoorPolicy
 	for key, v := range m {
 		var err error
 		switch key {
@@ -102,7 +102,7 @@ func doorPolicyInForce(a *Agent, accepted any, confirmed bool) any {
 // confirmed it in this boot: until then it rests locked, unless the local
 // configuration says otherwise.
 func doorPolicyOf(a *Agent, accepted any, confirmed bool) (DoorPolicy, error) {
-	policy := a.DoorPolicy
+	policy := a.local().DoorPolicy
 	m, ok := accepted.(map[string]any)
 	if !ok {
 		return policy, nil
@@ -114,7 +114,7 @@ func doorPolicyOf(a *Agent, accepted any, confirmed bool) (DoorPolicy, error) {
 		return policy, err
 	}
 	policy.UnlockTime, policy.HeldOpenAfter, policy.FromHub = unlockTime, heldOpenAfter, confirmed
-	if policy.Resting == "unlocked" && !confirmed && a.DoorPolicy.Resting != "unlocked" {
+	if policy.Resting == "unlocked" && !confirmed && a.local().DoorPolicy.Resting != "unlocked" {
 		policy.Resting = "locked"
 	}
 	return policy, nil

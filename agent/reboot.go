@@ -34,7 +34,7 @@ type rebootRequest struct {
 }
 
 func parseRebootDevice(a *Agent, p *params) action {
-	r := rebootRequest{delay: a.RebootDelay, reason: p.text("reason", maxReason), force: p.boolean("force")}
+	r := rebootRequest{delay: a.local().RebootDelay, reason: p.text("reason", maxReason), force: p.boolean("force")}
 	if d := p.duration("delay", func(d time.Duration) error {
 		if d > maxRebootDelay {
 			return fmt.Errorf("must be at most %s", maxRebootDelay)

@@ -75,8 +75,8 @@ func (a *Agent) agentDocumentLocked() map[string]any {
 	if !a.startedAt.IsZero() {
 		doc["startedAt"] = formatTime(a.startedAt)
 	}
-	if a.Fault != "" {
-		doc["fault"] = clip(a.Fault)
+	if a.localNow.Fault != "" {
+		doc["fault"] = clip(a.localNow.Fault)
 	}
 	return doc
 }

@@ -106,6 +106,14 @@ const (
 	defaultRuntimeDir = "/run/latchd"
 )
 
+// serviceDirs are the directories that need no configuration.
+func serviceDirs() stateConfig {
+	return stateConfig{
+		Directory:        firstOf(os.Getenv("STATE_DIRECTORY"), defaultStateDir),
+		RuntimeDirectory: firstOf(os.Getenv("RUNTIME_DIRECTORY"), defaultRuntimeDir),
+	}
+}
+
 // loadConfig reads the configuration, strictly: an unknown key is an error
 // with its line. With an error it still gives what could be read, because a
 // bad configuration must not keep the device from its hub; the door does not
@@ -117,12 +125,9 @@ func loadConfig(path string) (config, error) {
 		err = c.decode(body)
 	}
 	c.resolve(filepath.Dir(path)) // with an error too: the door's last good settings are where the file says
-	if c.State.Directory == "" {
-		c.State.Directory = firstOf(os.Getenv("STATE_DIRECTORY"), defaultStateDir)
-	}
-	if c.State.RuntimeDirectory == "" {
-		c.State.RuntimeDirectory = firstOf(os.Getenv("RUNTIME_DIRECTORY"), defaultRuntimeDir)
-	}
+	dirs := serviceDirs()
+	c.State.Directory = firstOf(c.State.Directory, dirs.Directory)
+	c.State.RuntimeDirectory = firstOf(c.State.RuntimeDirectory, dirs.RuntimeDirectory)
 	if err != nil {
 		return c, fmt.Errorf("configuration %s: %w", path, err)
 	}

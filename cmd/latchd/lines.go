@@ -1,7 +1,6 @@
 package main
 
 import (
-	"log/slog"
 	"path/filepath"
 	"strings"
 
@@ -11,35 +10,34 @@ import (
 	"latchd/internal/systemd"
 )
 
-// hardware fills in the lines that the door hangs on: files of a simulated
-// machine, or lines of the kernel's.
-func hardware(c *gpio.Config, simulate bool, kept []gpio.Kept, log *slog.Logger) {
-	if simulate {
+// openOn opens the lock on the lines that it hangs on: files of a simulated machine,
+// or lines of the kernel's.
+func (k *doorkeeper) openOn(c gpio.Config) (*gpio.Lock, error) {
+	if k.simulate {
 		dir := filepath.Join(c.RuntimeDir, "gpio")
 		c.Line = gpio.SimulatedLine(dir, c.BootTime)
 		c.Contact, c.Bolt, c.Button = gpio.SimulatedContact(dir), gpio.SimulatedBolt(dir), gpio.SimulatedButton(dir)
-		return
+		return gpio.Open(c)
 	}
-	line := gpio.KernelLine{Settings: c.Settings, Found: kept, Keep: systemd.Store, Forget: systemd.Remove}
-	c.Line = func(initial gpio.Level) (gpio.Line, error) {
-		opened, err := line.Open(initial)
-		for _, note := range line.Notes() {
-			log.Warn(note)
-		}
-		return opened, err
+	line := gpio.KernelLine{Settings: c.Settings, Found: k.kept, Keep: systemd.Store, Forget: systemd.Remove}
+	c.Line = line.Open
+	wiring := c.Settings.Wiring
+	c.Contact, c.Bolt, c.Button = input(wiring.Contact), input(wiring.Bolt), input(wiring.Button)
+	lock, err := gpio.Open(c)
+	k.note(line.Notes())
+	k.kept = nil // adopted or given back
+	if held := line.Held(); held.File != nil {
+		k.kept = []gpio.Kept{held}
 	}
-	for _, in := range []struct {
-		input  *gpio.Input
-		wiring gpio.InputWiring
-	}{
-		{&c.Contact, c.Settings.Wiring.Contact},
-		{&c.Bolt, c.Settings.Wiring.Bolt},
-		{&c.Button, c.Settings.Wiring.Button},
-	} {
-		if in.wiring.Line != "" {
-			*in.input = gpio.NewKernelInput(in.wiring)
-		}
+	return lock, err
+}
+
+// input is the line of an input; nil where none is fitted.
+func input(w gpio.InputWiring) gpio.Input {
+	if w.Line == "" {
+		return nil
 	}
+	return gpio.NewKernelInput(w)
 }
 
 // keptLines are the lines that the process before left with the service manager.

@@ -51,8 +51,8 @@ func main() {
 	if os.Getenv("GOMAXPROCS") == "" {
 		runtime.GOMAXPROCS(processors)
 	}
-	// SIGHUP is for reloading; until there is something to reload it must not
-	// end the process, because that would be a stop without its order.
+	// Until the service listens for it, SIGHUP must not end the process, because
+	// that would be a stop without its order.
 	signal.Ignore(syscall.SIGHUP)
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
@@ -99,16 +99,15 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintln(stdout, "latchd", version.String())
 		return exitOK
 	}
-	cfg, err := loadConfig(*configFile)
 	if *check {
-		if err != nil {
+		if _, err := loadConfig(*configFile); err != nil {
 			fmt.Fprintln(stderr, "latchd:", err)
 			return exitUsage
 		}
 		fmt.Fprintln(stdout, *configFile, "is in order")
 		return exitOK
 	}
-	if err := serve(ctx, cfg, err, *simulate, stderr); err != nil {
+	if err := serve(ctx, *configFile, *simulate, stderr); err != nil {
 		fmt.Fprintln(stderr, "latchd:", err)
 		return exitFailure
 	}

@@ -72,21 +72,19 @@ func (r *rig) start() {
 		}
 	}
 	log := slog.New(slog.NewTextHandler(r, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	opened := make(chan struct{})
-	var a *agent.Agent
-	lock, theDoor, policyOfFile := openDoor(cfg, nil, true, nil, r.machine, r.clock.wall, log, func() {
-		<-opened
-		a.DoorChanged()
-	})
-	a = agent.New(agent.Config{
+	doors := newDoorkeeper(r.machine, true, log)
+	wall := r.clock.wall
+	doors.wall.Store(&wall)
+	theDoor, policyOfFile := doors.take(cfg, nil)
+	a := agent.New(agent.Config{
 		Door: theDoor, Machine: r.machine, Clock: r.clock, Device: r.device,
 		Boot: agent.Boot{ID: r.machine.id, Cause: r.machine.cause}, StateDir: cfg.State.Directory,
-		Version: "1.2.0", DoorPolicy: policy(policyOfFile), Log: log,
+		Version: "1.2.0", Local: agent.Local{DoorPolicy: policy(policyOfFile)}, Log: log,
 	})
-	r.agent, r.lock = a, lock
+	r.agent, r.lock = a, doors.lock
 	r.hub.agent = a
 	a.Connect(r.hub)
-	close(opened)
+	doors.listenTo(func(gpio.Change) { a.DoorChanged() })
 	ctx, cancel := context.WithCancel(context.Background())
 	r.cancel, r.done = cancel, make(chan struct{})
 	r.machine.onDown = cancel
@@ -96,7 +94,7 @@ func (r *rig) start() {
 		if err := a.Run(ctx); err != nil {
 			r.Error("run:", err)
 		}
-		closeDoor(lock, log)
+		doors.stop(false)
 	}()
 	if !r.hub.away {
 		r.hub.connect()

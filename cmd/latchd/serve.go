@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
@@ -16,6 +17,7 @@ import (
 	"latchd/firmware"
 	"latchd/gpio"
 	"latchd/internal/logging"
+	"latchd/internal/systemd"
 	"latchd/internal/version"
 	"latchd/iothub"
 	"latchd/iothub/device"
@@ -28,47 +30,58 @@ type machine interface {
 	Information(softwareVersion string) firmware.Information
 }
 
-// serve runs the agent until ctx ends or the simulated machine goes down.
-// configErr is what was wrong with the configuration; it is no reason to end,
-// because the door must stay under control.
-func serve(ctx context.Context, cfg config, configErr error, simulate bool, stderr io.Writer) error {
-	log := newLogger(stderr, cfg.Log.Level)
-	if configErr != nil {
-		log.Error("the configuration cannot be used; the door keeps its last good settings", "error", configErr)
+// service is one run of the agent: the rooms, wired together.
+type service struct {
+	configFile string
+	simulate   bool
+	log        *slog.Logger
+	level      *slog.LevelVar
+
+	machine machine
+	doors   *doorkeeper
+	agent   *agent.Agent
+	link    link
+	teller  *teller
+
+	mu     sync.Mutex // guards the fields below
+	config config     // in force
+	fault  string     // what is wrong with the configuration, or with the lock's line
+}
+
+// serve runs the agent until ctx ends or the simulated machine goes down. A wrong
+// configuration is no reason to end, because the door must stay under control.
+func serve(ctx context.Context, configFile string, simulate bool, stderr io.Writer) error {
+	level := new(slog.LevelVar)
+	s := &service{configFile: configFile, simulate: simulate, level: level, log: newLogger(stderr, level)}
+	if !simulate {
+		return s.serveHere(ctx)
 	}
-	release, err := takeState(cfg.State.Directory, log)
+	cfg, configErr := loadConfig(configFile)
+	level.Set(cfg.Log.Level)
+	sim, err := firmware.OpenSimulated(cfg.State.Directory, cfg.State.RuntimeDirectory, time.Duration(cfg.Simulate.DownTime))
+	if err != nil {
+		return err
+	}
+	s.machine = sim
+	s.doors = newDoorkeeper(sim, simulate, s.log)
+	release, err := takeState(cfg.State.Directory, s.log)
 	if err != nil {
 		return err
 	}
 	defer release()
-	var (
-		m   machine
-		sim *firmware.Simulated
-	)
-	if simulate {
-		sim, err = firmware.OpenSimulated(cfg.State.Directory, cfg.State.RuntimeDirectory, time.Duration(cfg.Simulate.DownTime))
-		m = sim
-	} else {
-		m, err = firmware.OpenLinux(cfg.State.Directory)
-	}
-	if err != nil {
-		return err
-	}
 	stopping, stop := context.WithCancel(ctx)
 	defer stop()
-	if sim != nil {
-		go func() {
-			select {
-			case <-sim.GoingDown():
-				stop()
-			case <-stopping.Done():
-			}
-		}()
-	}
-	if err := runAgent(stopping, cfg, configErr, simulate, m, log); err != nil {
+	go func() {
+		select {
+		case <-sim.GoingDown():
+			stop()
+		case <-stopping.Done():
+		}
+	}()
+	if err := s.run(stopping, cfg, configErr); err != nil {
 		return err
 	}
-	if sim != nil && sim.Stopping(ctx) {
+	if sim.Stopping(ctx) {
 		release() // the next boot of this process takes it again
 		if err := sim.PowerCycle(ctx); err != nil && !errors.Is(err, context.Canceled) {
 			return err
@@ -77,113 +90,161 @@ func serve(ctx context.Context, cfg config, configErr error, simulate bool, stde
 	return nil
 }
 
-// runAgent puts the rooms together, runs them until ctx ends, and stops them
-// in order: no new commands, the mark of a shutdown, the door, the hub.
-func runAgent(ctx context.Context, cfg config, configErr error, simulate bool, m machine, log *slog.Logger) error {
-	boot := m.Boot()
-	log.Info("latchd starts", "version", version.Version, "bootId", boot.ID, "simulated", simulate)
-	clock := systemClock{since: time.Now()}
-
-	opened := make(chan struct{}) // the lock tells of changes before there is an agent
-	var a *agent.Agent
-	lock, theDoor, local := openDoor(cfg, configErr, simulate, keptLines(), m, clock.wall, log, func() {
-		<-opened
-		a.DoorChanged()
-	})
-	a = agent.New(agent.Config{
-		Door: theDoor, Machine: m, Clock: clock, Device: deviceID(cfg.Hub),
-		Boot:     agent.Boot{ID: boot.ID, Cause: boot.Cause},
-		StateDir: cfg.State.Directory, Fault: faultText(configErr),
-		Version: version.Version, Simulated: simulate,
-		Information: information(m), DoorPolicy: policy(local),
-		RebootDelay: time.Duration(cfg.Reboot.Delay), Log: log,
-	})
-	client, err := newClient(cfg, a, log)
+// serveHere runs the agent on this machine. A line that systemd kept is taken over
+// before the configuration is read, whatever that says and however long it takes.
+func (s *service) serveHere(ctx context.Context) error {
+	dirs := serviceDirs()
+	m, err := firmware.OpenLinux(dirs.Directory)
 	if err != nil {
-		log.Error("the hub cannot be reached with this configuration; the door works without it", "error", err)
-	} else {
-		a.Connect(client)
+		return err
 	}
-	close(opened)
+	s.machine = m
+	s.doors = newDoorkeeper(m, false, s.log)
+	s.doors.adopt(dirs)
+	cfg, configErr := loadConfig(s.configFile)
+	s.level.Set(cfg.Log.Level)
+	release, err := takeState(cfg.State.Directory, s.log)
+	if err != nil {
+		return err
+	}
+	defer release()
+	watching, endWatch := context.WithCancel(context.WithoutCancel(ctx))
+	defer endWatch()
+	go m.Watch(watching)
+	return s.run(ctx, cfg, configErr)
+}
 
-	hubCtx, disconnect := context.WithCancel(context.WithoutCancel(ctx))
-	defer disconnect()
-	var hub sync.WaitGroup
+// run puts the rooms together, runs them until ctx ends, and stops them in order: no
+// new commands, the mark of a shutdown, the door, the hub.
+func (s *service) run(ctx context.Context, cfg config, configErr error) error {
+	s.config = cfg // alone here yet
+	boot := s.machine.Boot()
+	s.log.Info("latchd starts", "version", version.Version, "bootId", boot.ID, "simulated", s.simulate)
+	if configErr != nil {
+		s.log.Error("the configuration cannot be used; the door keeps its last good settings", "error", configErr)
+	}
+	clock := systemClock{since: time.Now()}
+	wall := clock.wall
+	s.doors.wall.Store(&wall)
+
+	theDoor, policyOfFile := s.doors.take(cfg, configErr)
+	s.fault = faultText(configErr, s.doors.notes)
+	s.agent = agent.New(agent.Config{
+		Door: theDoor, Machine: s.machine, Clock: clock, Device: deviceID(cfg.Hub),
+		Boot:     agent.Boot{ID: boot.ID, Cause: boot.Cause},
+		StateDir: cfg.State.Directory,
+		Local:    agent.Local{Fault: s.fault, DoorPolicy: policy(policyOfFile), RebootDelay: time.Duration(cfg.Reboot.Delay)},
+		Version:  version.Version, Simulated: s.simulate,
+		Information: information(s.machine), Log: s.log,
+	})
+	s.teller = newTeller(s)
+	client := s.newClient()
+	s.doors.listenTo(func(gpio.Change) {
+		s.agent.DoorChanged()
+		s.teller.poke()
+	})
+	return s.work(ctx, client)
+}
+
+// newClient connects the agent to its hub; nil if it cannot be.
+func (s *service) newClient() *device.Client {
+	client, err := newClient(s.config, s.agent, &s.link, s.log)
+	if err != nil {
+		s.log.Error("the hub cannot be reached with this configuration; the door works without it", "error", err)
+		s.link.changed(false, err)
+		return nil
+	}
+	s.agent.Connect(client)
+	return client
+}
+
+// work runs everything until ctx ends.
+func (s *service) work(ctx context.Context, client *device.Client) error {
+	after, end := context.WithCancel(context.WithoutCancel(ctx)) // for what outlives the agent
+	defer end()
+	var hub, side sync.WaitGroup
 	if client != nil {
 		hub.Go(func() {
-			if err := client.Run(hubCtx); err != nil {
-				log.Error("the hub's client ended", "error", err)
+			if err := client.Run(after); err != nil {
+				s.log.Error("the hub's client ended", "error", err)
 			}
 		})
 	}
-	err = a.Run(ctx)
-	closeDoor(lock, log)
+	side.Go(func() { s.teller.run(after) })
+	side.Go(func() { s.reloads(after) })
+
+	ended := make(chan error, 1)
+	go func() { ended <- s.agent.Run(ctx) }()
+	s.log.Debug("the door is under control")
+	s.teller.ready()
+	<-ctx.Done()
+	restart := s.restarts()
+	err := s.stopDoor(ended, restart)
 	if client != nil {
-		tellLast(client, log)
+		tellLast(client, s.log)
 	}
-	disconnect()
+	end()
 	hub.Wait()
-	log.Info("latchd stops")
+	side.Wait()
+	s.log.Info("latchd stops")
 	return err
 }
 
-// faultText is what the twin says of a wrong configuration.
-func faultText(err error) string {
-	if err == nil {
-		return ""
+// agentWithin is how long an ordered stop waits for the agent before it stops the
+// door. It takes milliseconds unless a disk or the lock hangs.
+const agentWithin = 1500 * time.Millisecond
+
+// stopDoor stops the door once the agent has ended, and soon in any case: nothing
+// that hangs may keep it from being locked.
+func (s *service) stopDoor(ended <-chan error, restart bool) error {
+	timeout := time.NewTimer(agentWithin)
+	defer timeout.Stop()
+	select {
+	case err := <-ended:
+		s.doors.stop(restart)
+		return err
+	case <-timeout.C:
+		s.log.Warn("the agent does not end; the door is stopped without it")
+		s.doors.stop(restart)
+		return <-ended
 	}
-	return err.Error()
 }
 
-// openDoor takes the lock under control. A wrong configuration leaves it at
-// its last good settings.
-func openDoor(cfg config, configErr error, simulate bool, kept []gpio.Kept, m machine, wall func() (time.Time, bool), log *slog.Logger, changed func()) (*gpio.Lock, agent.Door, gpio.Policy) {
-	settings := cfg.settings()
-	if configErr != nil {
-		last, err := gpio.LastSettings(cfg.State.Directory)
-		if err != nil {
-			log.Error("there are no earlier door settings to keep, so the door is left alone", "error", err)
-			return nil, nil, settings.Policy
-		}
-		settings = last
-	} else if cfg.Door.Line == "" {
-		return nil, nil, settings.Policy
-	}
-	settings, err := settings.Complete()
-	if err != nil {
-		log.Error("the door's settings cannot be used", "error", err)
-		return nil, brokenDoor{err}, settings.Policy
-	}
-	c := gpio.Config{
-		Settings:   settings,
-		RuntimeDir: cfg.State.RuntimeDirectory, StateDir: cfg.State.Directory,
-		BootTime: m.Uptime, BootID: m.Boot().ID, Wall: wall,
-		OnChange: func(gpio.Change) { changed() },
-	}
-	hardware(&c, simulate, kept, log)
-	lock, err := gpio.Open(c)
-	if err != nil {
-		log.Error("the lock cannot be taken under control", "error", err)
-		return nil, brokenDoor{err}, settings.Policy
-	}
-	for _, w := range lock.Warnings() {
-		log.Warn(w)
-	}
-	return lock, door{lock}, settings.Policy
-}
+// askSystemd bounds the question whether this stop is a restart.
+const askSystemd = 500 * time.Millisecond
 
-// stopWithin bounds the ordered stop of the door.
-const stopWithin = 2 * time.Second
-
-func closeDoor(lock *gpio.Lock, log *slog.Logger) {
-	if lock == nil {
-		return
+// restarts tells whether systemd will start this service again right away, so that
+// the door is to be left as it is. Where that cannot be told it is false, and the
+// door gets locked.
+func (s *service) restarts() bool {
+	if s.simulate || !systemd.Managed() {
+		return false
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), stopWithin)
+	_ = systemd.Stopping() // systemd goes on without it
+	ctx, cancel := context.WithTimeout(context.Background(), askSystemd)
 	defer cancel()
-	if err := lock.Close(ctx); err != nil {
-		log.Error("the door could not be stopped in order", "error", err)
+	if s.machine.Stopping(ctx) {
+		return false
 	}
+	job, err := systemd.Job(ctx)
+	if err != nil {
+		s.log.Warn("systemd does not say whether this is a restart; the door is locked", "error", err)
+		return false
+	}
+	return job != "stop" // without a job the process was killed by hand, and is started again
+}
+
+// faultText is what the twin says of a wrong configuration, and of a line that it
+// has left.
+func faultText(err error, notes []string) string {
+	var all []string
+	if err != nil {
+		all = append(all, err.Error())
+	}
+	for _, n := range notes {
+		all = append(all, "lockLineChanged: "+n)
+	}
+	return strings.Join(all, "; ")
 }
 
 // tellWithin bounds the last report of an ordered stop; the hub may be away.
@@ -199,7 +260,7 @@ func tellLast(client *device.Client, log *slog.Logger) {
 }
 
 // newClient makes the connection to the hub.
-func newClient(cfg config, a *agent.Agent, log *slog.Logger) (*device.Client, error) {
+func newClient(cfg config, a *agent.Agent, l *link, log *slog.Logger) (*device.Client, error) {
 	connection, err := connectionString(cfg.Hub)
 	if err != nil {
 		return nil, err
@@ -210,7 +271,7 @@ func newClient(cfg config, a *agent.Agent, log *slog.Logger) (*device.Client, er
 		ModelID:    modelID,
 		Log:        log,
 		Handler: device.Handler{
-			Method: a.Serve, Desired: a.Desired, Reported: a.Reported,
+			Method: a.Serve, Desired: a.Desired, Reported: a.Reported, Connection: l.changed,
 		},
 	}
 	if connection.X509 {
@@ -277,7 +338,7 @@ func information(m machine) map[string]any {
 	return doc
 }
 
-func newLogger(stderr io.Writer, level slog.Level) *slog.Logger {
+func newLogger(stderr io.Writer, level slog.Leveler) *slog.Logger {
 	f, isFile := stderr.(*os.File)
 	return logging.New(stderr, level, isFile && logging.ToJournal(f))
 }

@@ -1,0 +1,128 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"latchd/agent"
+	"latchd/gpio"
+	"latchd/internal/systemd"
+)
+
+// reloads reads the configuration again at every SIGHUP until ctx ends.
+func (s *service) reloads(ctx context.Context) {
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
+	defer signal.Stop(hangups)
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-hangups:
+			s.reload()
+		}
+	}
+}
+
+// reload puts the configuration in force that the file now holds: the door's times
+// and rest, the delay of a reboot, the log's level. What needs a restart refuses the
+// whole file, and so does a mistake: what is in force stays, and the status tells.
+func (s *service) reload() {
+	if err := systemd.Reloading(); err != nil {
+		s.log.Debug("systemd does not hear of the reload", "error", err)
+	}
+	cfg, err := loadConfig(s.configFile)
+	if err == nil {
+		err = s.adjust(cfg)
+	}
+	if err != nil {
+		s.log.Error("the configuration was read again and is refused; the one before stays in force", "error", err)
+		s.setFault("reload refused: " + err.Error())
+	} else {
+		s.log.Info("the configuration was read again")
+		s.setFault("")
+	}
+	s.agent.Reload(s.local())
+	s.teller.tellStatus()
+	if err := systemd.Ready(); err != nil {
+		s.log.Error("systemd does not hear that the reload ended", "error", err)
+	}
+}
+
+// adjust takes what may change while the service runs.
+func (s *service) adjust(cfg config) error {
+	if what := s.needsRestart(cfg); what != "" {
+		return errors.New(what + " was changed, which needs a restart: systemctl restart latchd")
+	}
+	if lock := s.doors.lock; lock != nil {
+		err := lock.SetSettings(cfg.settings())
+		if restart := (*gpio.RestartError)(nil); errors.As(err, &restart) {
+			return errors.New("door." + restart.Error())
+		}
+		if err != nil {
+			return err
+		}
+	}
+	s.mu.Lock()
+	s.config = cfg
+	s.mu.Unlock()
+	s.level.Set(cfg.Log.Level)
+	return nil
+}
+
+// needsRestart names what differs and cannot be changed while the service runs.
+func (s *service) needsRestart(cfg config) string {
+	switch now := s.configNow(); {
+	case cfg.Hub != now.Hub:
+		return "[hub]"
+	case cfg.State != now.State:
+		return "[state]"
+	case (cfg.Door.Line == "") != (s.doors.lock == nil):
+		return "door.line"
+	}
+	return ""
+}
+
+// local is the configuration as far as the agent takes it while it runs.
+func (s *service) local() agent.Local {
+	cfg := s.configNow()
+	settings, _ := cfg.settings().Complete() // it was checked when it was read
+	if s.doors.lock != nil {
+		settings = s.doors.lock.Settings()
+	}
+	return agent.Local{
+		Fault: s.faultNow(), DoorPolicy: policy(settings.Policy), RebootDelay: time.Duration(cfg.Reboot.Delay),
+	}
+}
+
+func (s *service) configNow() config {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.config
+}
+
+func (s *service) faultNow() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.fault
+}
+
+func (s *service) setFault(fault string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.fault = fault
+}
+
+// hubName is the hub's host name, for people.
+func (s *service) hubName() string {
+	connection, err := connectionString(s.configNow().Hub)
+	if err != nil {
+		return "the hub"
+	}
+	return strings.TrimSpace(connection.HostName)
+}
