@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"latchd/agent/health"
 	"latchd/agent/ledger"
 )
 
@@ -23,7 +24,8 @@ type Config struct {
 	Local       Local
 	Version     string
 	Simulated   bool
-	Information map[string]any // the twin's deviceInformation
+	Information map[string]any  // the twin's deviceInformation
+	Diagnostics *health.Checker // nil: there are no self-checks
 	Log         *slog.Logger
 
 	save func(path string, o ledger.Operations) error // for tests; ledger.SaveOperations if nil

@@ -17,7 +17,8 @@ type method struct {
 	// moves is set for a command that moves something: it takes commandId and
 	// notAfter.
 	moves bool
-	// changes is set for one that moves nothing and yet is more than a look.
+	// changes is set for one that moves nothing and yet is more than a look, or
+	// a look that takes its time.
 	changes bool
 	// door is set for a lock command: one at a time, in order of arrival.
 	door bool
@@ -49,6 +50,7 @@ var methods = map[string]method{
 	"rebootDevice":    {parse: parseRebootDevice, moves: true},
 	"cancelOperation": {parse: parseCancelOperation, changes: true},
 	"getStatus":       {parse: parseGetStatus},
+	"runDiagnostics":  {parse: parseRunDiagnostics, changes: true},
 }
 
 // Serve answers one direct method by calling respond exactly once. It is
