@@ -30,19 +30,34 @@ const maxTopic = 65535
 // the session ends before the PUBACK, the error is an [ErrUnknownDelivery];
 // an error without that mark means that nothing was sent.
 func (c *Client) Send(ctx context.Context, m iothub.Message) error {
-	topic, err := eventTopic(c.connection.DeviceID, m)
-	if err != nil {
-		return fmt.Errorf("sending a message: %w: %w", ErrInvalidMessage, err)
+	_, err := c.SendAll(ctx, []iothub.Message{m})
+	return err
+}
+
+// SendAll is Send for several messages. They go out in this order, without one
+// waiting for the PUBACK of another; so they should be few. It tells how many of
+// them, from the first on, were acknowledged. The error is about the first that
+// was not: it and those behind it may have reached the hub or not, unless the
+// error is without [ErrUnknownDelivery]: then nothing was sent.
+func (c *Client) SendAll(ctx context.Context, messages []iothub.Message) (acknowledged int, err error) {
+	out := make([]outgoing, len(messages))
+	for i, m := range messages {
+		topic, err := eventTopic(c.connection.DeviceID, m)
+		if err != nil {
+			return 0, fmt.Errorf("sending a message: %w: %w", ErrInvalidMessage, err)
+		}
+		out[i] = outgoing{topic, m.Body}
 	}
 	s, err := c.awaitSession(ctx)
 	if err != nil {
-		return fmt.Errorf("sending a message: %w", err)
+		return 0, fmt.Errorf("sending a message: %w", err)
 	}
 	defer s.messages.end()
-	if err := s.publish(ctx, topic, m.Body); err != nil {
-		return fmt.Errorf("sending a message: %w: %w", ErrUnknownDelivery, err)
+	acknowledged, err = s.publishAll(ctx, out)
+	if err != nil {
+		return acknowledged, fmt.Errorf("sending a message: %w: %w", ErrUnknownDelivery, err)
 	}
-	return nil
+	return acknowledged, nil
 }
 
 // awaitSession waits for a session that takes messages, and begins one there.

@@ -89,3 +89,45 @@ func TestSendRefusesWhatNoHubTakes(t *testing.T) {
 		})
 	}
 }
+
+func TestSendAllKeepsTheOrder(t *testing.T) {
+	inBubble(t, nil, func(t *testing.T, h *hub, d *device) {
+		d.run()
+		next(t, "state", d.states)
+		var messages []iothub.Message
+		for i := range 16 {
+			messages = append(messages, iothub.Message{Body: []byte{byte(i)}})
+		}
+		if n, err := d.SendAll(t.Context(), messages); n != 16 || err != nil {
+			t.Errorf("SendAll: %d, %v", n, err)
+		}
+		for i := range 16 {
+			if got := next(t, "event", h.events); got.Payload[0] != byte(i) {
+				t.Fatalf("event %d came as number %d", got.Payload[0], i)
+			}
+		}
+	})
+}
+
+func TestSendAllTellsHowFarItCame(t *testing.T) {
+	inBubble(t, nil, func(t *testing.T, h *hub, d *device) {
+		d.run()
+		next(t, "state", d.states)
+		h.set(func() { h.noPuback = func(topic string) bool { return strings.HasSuffix(topic, "event=c") } })
+		var messages []iothub.Message
+		for _, name := range []string{"a", "b", "c", "d"} {
+			messages = append(messages, iothub.Message{Properties: iothub.Properties{"event": name}})
+		}
+		n, err := d.SendAll(t.Context(), messages)
+		if n != 2 || !errors.Is(err, ErrUnknownDelivery) {
+			t.Errorf("SendAll: %d, %v", n, err)
+		}
+		if s := next(t, "state", d.states); s.up {
+			t.Errorf("a session without PUBACK goes on")
+		}
+		n, err = d.SendAll(t.Context(), append(messages, iothub.Message{Properties: iothub.Properties{"": "x"}}))
+		if n != 0 || !errors.Is(err, ErrInvalidMessage) {
+			t.Errorf("SendAll of what no hub takes: %d, %v", n, err)
+		}
+	})
+}

@@ -262,28 +262,63 @@ func (s *session) send(topic string, payload []byte) error {
 // session is over, or ctx ends. A message that is not acknowledged in time ends
 // the session, which is of no use then.
 func (s *session) publish(ctx context.Context, topic string, payload []byte) error {
-	outcome := make(chan error, 1)
-	go func() { // paho's Publish itself waits for the network
-		token := s.mqtt.Publish(topic, 1, false, payload)
-		select { // as above
-		case <-token.Done():
-			outcome <- publishError(token)
-		case <-s.done:
-		}
-	}()
+	_, err := s.publishAll(ctx, []outgoing{{topic, payload}})
+	return err
+}
+
+// outgoing is a message that is to be published.
+type outgoing struct {
+	topic   string
+	payload []byte
+}
+
+// publishAll is publish for several messages, which go out in this order and do
+// not wait for each other. It tells how many of them, from the first on, were
+// acknowledged.
+func (s *session) publishAll(ctx context.Context, messages []outgoing) (acknowledged int, err error) {
+	outcomes := make(chan error, len(messages))
+	go s.follow(ctx, messages, outcomes)
 	timer := time.NewTimer(answerTimeout)
 	defer timer.Stop()
-	select {
-	case err := <-outcome:
-		return err
-	case <-s.done:
-		return errSessionOver
-	case <-timer.C:
-		err := fmt.Errorf("the hub did not acknowledge a message within %v", answerTimeout)
-		s.fail(err)
-		return err
-	case <-ctx.Done():
-		return ctx.Err()
+	for acknowledged < len(messages) {
+		select {
+		case err := <-outcomes:
+			if err != nil {
+				return acknowledged, err
+			}
+			acknowledged++
+			timer.Reset(answerTimeout)
+		case <-s.done:
+			return acknowledged, errSessionOver
+		case <-timer.C:
+			err := fmt.Errorf("the hub did not acknowledge a message within %v", answerTimeout)
+			s.fail(err)
+			return acknowledged, err
+		case <-ctx.Done():
+			return acknowledged, ctx.Err()
+		}
+	}
+	return acknowledged, nil
+}
+
+// follow publishes messages one after another and tells the outcome of each, in
+// the same order, until the session is over. It is a goroutine of its own because
+// paho's Publish itself waits for the network.
+func (s *session) follow(ctx context.Context, messages []outgoing, outcomes chan<- error) {
+	tokens := make([]mqtt.Token, 0, len(messages))
+	for _, m := range messages {
+		if ctx.Err() != nil {
+			return // nobody listens
+		}
+		tokens = append(tokens, s.mqtt.Publish(m.topic, 1, false, m.payload))
+	}
+	for _, token := range tokens {
+		select { // as above
+		case <-token.Done():
+			outcomes <- publishError(token)
+		case <-s.done:
+			return
+		}
 	}
 }
 
