@@ -1,0 +1,471 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"latchd/firmware"
+	"latchd/test/dtdl"
+)
+
+// notBuilt is what the model already says of the contract and this agent does not
+// do yet. A row must go when the agent learns it: the tests below see to that.
+var notBuilt = map[string]bool{
+	"maintenance": true, "maintenanceStatus": true, // properties
+	"runDiagnostics": true, // commands
+}
+
+// readModel gives the model that the agent announces.
+var readModel = sync.OnceValues(func() (*dtdl.Interface, error) { return dtdl.Read("../../docs/model", modelID) })
+
+func model(t *testing.T) *dtdl.Interface {
+	t.Helper()
+	m, err := readModel()
+	if err != nil {
+		t.Fatalf("the model: %v", err)
+	}
+	return m
+}
+
+// modelled is a device of which everything that it says is compared with the model.
+type modelled struct {
+	*rig
+	model *dtdl.Interface
+	seen  map[string]bool // paths of the model that a report had
+}
+
+// ask calls a method and compares the answer with the model's.
+func (m *modelled) ask(status int, method, payload string) reply {
+	m.Helper()
+	a := m.want(status, method, payload)
+	m.checkAnswer(method, a)
+	return a
+}
+
+// unmodelled are members of answers that DTDL cannot express, by path: a name that
+// begins with an underscore, and schemas more than five deep.
+var unmodelled = []struct{ in, name string }{{"deviceInformation", "__t"}, {"maintenance", "value"}}
+
+func (m *modelled) checkAnswer(method string, a reply) {
+	m.Helper()
+	body := clone(m.T, a.body)
+	for _, u := range unmodelled {
+		if inner, ok := body[u.in].(map[string]any); ok {
+			delete(inner, u.name)
+		}
+	}
+	c := m.model.Contents[method]
+	if c == nil || c.Response == nil {
+		m.Fatalf("the model has no answer of %s", method)
+	}
+	if err := c.Response.Check(body, method, nil); err != nil {
+		m.Errorf("an answer is not as the model says: %v\n%s", err, a)
+	}
+}
+
+func clone(t *testing.T, doc map[string]any) (out map[string]any) {
+	t.Helper()
+	text, err := json.Marshal(doc)
+	if err = errors.Join(err, json.Unmarshal(text, &out)); err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+// checkReports compares what was reported so far with the model, and notes what was
+// there. A null removes a key and says nothing about its type.
+func (m *modelled) checkReports() {
+	m.Helper()
+	m.settle()
+	m.hub.mu.Lock()
+	held := m.hub.held
+	m.hub.mu.Unlock()
+	for name, value := range clone(m.T, held) {
+		c := m.model.Contents[name]
+		switch {
+		case c == nil:
+			m.Errorf("the device reports %s, which the model does not have", name)
+		case c.Type == "Component":
+			m.checkComponent(name, c.Component, value)
+		case c.Type != "Property":
+			m.Errorf("the device reports %s, which the model says is a %s", name, c.Type)
+		case c.Writable:
+			m.checkAcknowledgement(name, c, value)
+		default:
+			if err := c.Schema.Check(value, name, m.saw); err != nil {
+				m.Errorf("a report is not as the model says: %v", err)
+			}
+		}
+	}
+}
+
+func (m *modelled) saw(path string) { m.seen[path] = true }
+
+func (m *modelled) checkComponent(name string, component *dtdl.Interface, value any) {
+	m.Helper()
+	members, _ := value.(map[string]any)
+	if members["__t"] != "c" {
+		m.Errorf("%s is a component and not marked as one: %v", name, value)
+	}
+	for member, v := range members {
+		c := component.Contents[member]
+		if member == "__t" {
+			continue
+		}
+		if c == nil || c.Type != "Property" {
+			m.Errorf("%s has no property %s", component.ID, member)
+		} else if err := c.Schema.Check(v, name+"."+member, m.saw); err != nil {
+			m.Error(err)
+		}
+	}
+}
+
+// acknowledgement is how plug and play reports a writable property; the model says
+// only what its value is.
+var acknowledgement = &dtdl.Schema{Kind: "Object", Fields: map[string]*dtdl.Schema{
+	"ac": {Kind: "integer"}, "av": {Kind: "long"}, "ad": {Kind: "string"},
+}}
+
+func (m *modelled) checkAcknowledgement(name string, c *dtdl.Content, value any) {
+	m.Helper()
+	ack, _ := value.(map[string]any)
+	inForce, there := ack["value"]
+	delete(ack, "value")
+	if err := acknowledgement.Check(ack, name, nil); err != nil || !there || ack["ac"] == nil || ack["av"] == nil {
+		m.Errorf("%s is not acknowledged as plug and play has it: %v %v", name, ack, err)
+	}
+	if none, ok := inForce.(map[string]any); ok && len(none) == 0 && ack["ac"] == 400.0 {
+		return // refused, and nothing is in force
+	}
+	if err := c.Schema.Check(inForce, name, m.saw); err != nil {
+		m.Errorf("what is in force is not as the model says: %v", err)
+	}
+}
+
+// onModel runs a test on a device whose machine says all about itself.
+func onModel(t *testing.T, test func(m *modelled)) map[string]bool {
+	t.Helper()
+	m := &modelled{model: model(t), seen: map[string]bool{}}
+	door := doorConfig{Line: "GPIO17", Contact: inputConfig{Line: "GPIO27"}, Button: inputConfig{Line: "GPIO23"}}
+	inBubbleWith(t, door, func(r *rig) {
+		m.rig = r
+		test(m)
+		m.checkReports()
+	})
+	return m.seen
+}
+
+// neverReported are the members of the model that no test here brings about.
+var neverReported = []string{"door.fault", "agent.fault"}
+
+// What the device reports and answers, whatever happens to it, is what the model
+// says; and what the model says is reported.
+func TestDeviceReportsItsModel(t *testing.T) {
+	scenes := map[string]func(m *modelled){
+		"door": func(m *modelled) {
+			m.ask(200, "unlockDoor", `{"unlockTime":10,"commandId":"c1"}`)
+			m.ask(200, "unlockDoor", `{"unlockTime":10,"commandId":"c1"}`)
+			m.ask(409, "lockDoor", `{"commandId":"c1"}`)
+			m.checkReports()
+			m.ask(200, "unlockDoor", `{"hold":true}`)
+			m.checkReports()
+			m.ask(200, "lockDoor", `{"lockTime":600}`)
+			m.ask(423, "unlockDoor", `{}`)
+			m.input("contact", "open") // forced
+			m.checkReports()
+			m.ask(200, "getStatus", ``)
+		},
+		"held open": func(m *modelled) {
+			m.ask(200, "unlockDoor", `{}`)
+			m.input("contact", "open")
+			m.pass(time.Minute)
+			m.reported("door.alarm", "heldOpen")
+			m.checkReports()
+		},
+		"button": func(m *modelled) {
+			m.input("button", "pressed")
+			m.pass(40 * time.Second)
+			m.reported("door.alarm", "buttonStuck")
+			m.checkReports()
+		},
+		"reboot": func(m *modelled) {
+			m.ask(200, "rebootDevice", `{"dryRun":true}`)
+			id := m.ask(202, "rebootDevice", `{"delay":300,"reason":"new kernel"}`).body["operationId"]
+			m.ask(202, "rebootDevice", `{}`)
+			m.checkReports()
+			m.ask(200, "unlockDoor", `{"hold":true}`)
+			m.pass(6 * time.Minute) // its time comes, and the door is in the way
+			m.checkReports()
+			m.ask(200, "getStatus", ``)
+			m.ask(200, "cancelOperation", fmt.Sprintf(`{"operationId":%q}`, id))
+			m.ask(404, "cancelOperation", `{"operationId":"op-1"}`)
+			m.checkReports()
+			m.ask(409, "rebootDevice", `{}`)
+			m.ask(200, "rebootDevice", `{"force":true,"commandId":"r1","reason":"weekly"}`)
+			m.checkReports()
+			m.pass(30 * time.Second)
+			m.boot("boot-2")
+			m.checkReports()
+			m.ask(200, "rebootDevice", `{"commandId":"r1","force":true,"reason":"weekly"}`)
+			m.ask(200, "getStatus", ``)
+		},
+		"refused reboot": func(m *modelled) {
+			m.machine.refusal = errors.New("inhibited")
+			m.ask(200, "rebootDevice", `{}`)
+			m.pass(30 * time.Second)
+			m.checkReports()
+			m.machine.forbidden = errors.New("not permitted")
+			m.ask(503, "rebootDevice", `{}`)
+		},
+		"power cut": func(m *modelled) { m.pullPlug("boot-2") },
+		"no clock": func(m *modelled) {
+			m.clock.set("unset", 0)
+			m.pass(time.Minute)
+			m.checkReports()
+			m.ask(503, "rebootDevice", `{"notAfter":"2030-01-01T00:00:00Z"}`)
+			m.ask(200, "getStatus", ``)
+		},
+		"desired": func(m *modelled) {
+			m.desire(7, `{"doorPolicy":{"unlockTime":7},"building":43,"floor":-3}`)
+			m.checkReports()
+			m.desire(8, `{"doorPolicy":{"unlockTime":"long"},"building":"B","floor":3}`)
+			m.checkReports()
+			m.ask(200, "getStatus", ``)
+		},
+		"refused from the first": func(m *modelled) { m.desire(2, `{"building":1.5}`) },
+		"no disk": func(m *modelled) {
+			defer m.fillDisk()()
+			m.ask(200, "lockDoor", `{"commandId":"c1"}`)
+			m.ask(503, "rebootDevice", `{}`)
+		},
+	}
+	var mu sync.Mutex
+	seen := map[string]bool{}
+	t.Run("scenes", func(t *testing.T) {
+		for name, scene := range scenes {
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				saw := onModel(t, scene)
+				mu.Lock()
+				defer mu.Unlock()
+				maps.Copy(seen, saw)
+			})
+		}
+	})
+	for name, c := range model(t).Contents {
+		if c.Type != "Property" {
+			continue
+		}
+		if notBuilt[name] {
+			if seen[name] {
+				t.Errorf("%s is reported; take it off notBuilt", name)
+			}
+			continue
+		}
+		for _, path := range c.Schema.Paths(name) {
+			if !seen[path] && !slices.Contains(neverReported, path) {
+				t.Errorf("the model has %s, which no report had", path)
+			}
+		}
+	}
+}
+
+// The component's values are those of the program's own description of a machine.
+func TestMachineIsItsModel(t *testing.T) {
+	m := &modelled{model: model(t), seen: map[string]bool{}}
+	m.rig = &rig{T: t}
+	full := firmware.Information{
+		Manufacturer: "Raspberry Pi", Model: "Raspberry Pi 4 Model B Rev 1.4", SoftwareVersion: "1.2.0",
+		OSName: "Debian GNU/Linux 12", ProcessorArchitecture: "aarch64", ProcessorManufacturer: "Broadcom",
+		TotalStorage: 30535680, TotalMemory: 3884346,
+	}
+	component := m.model.Contents["deviceInformation"].Component
+	m.checkComponent("deviceInformation", component, clone(t, information(described{info: full})))
+	for name := range component.Contents {
+		if !m.seen["deviceInformation."+name] {
+			t.Errorf("the device does not tell %s", name)
+		}
+	}
+}
+
+// described is a machine that is known by its description alone.
+type described struct {
+	machine
+	info firmware.Information
+}
+
+func (d described) Information(string) firmware.Information { return d.info }
+
+// Every command of the model is a method, every value of the right type is taken and
+// every other one refused.
+func TestDeviceTakesItsModelsCommands(t *testing.T) {
+	for name, c := range model(t).Contents {
+		if c.Type != "Command" {
+			continue
+		}
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			onModel(t, func(m *modelled) {
+				a := m.call(name, ``)
+				if notBuilt[name] {
+					if a.status != 404 {
+						m.Errorf("%s answers %s; take it off notBuilt", name, a)
+					}
+					return
+				}
+				if a.status == 404 {
+					m.Fatalf("%s answers %s", name, a)
+				}
+				m.checkAnswer(name, a)
+				if c.Request != nil {
+					checkRequest(m, name, c.Request)
+				}
+			})
+		})
+	}
+}
+
+// samples are values that the device takes, of fields whose type does not say which.
+var samples = map[string]any{
+	"commandId": "model-1", "notAfter": "2098-01-01T00:00:00Z", "operationId": "op-1",
+	"lockTime": 10, "unlockTime": 2.5, "delay": 60, "reason": "a reason",
+	"hold": true, "force": true, "dryRun": true, "checks": []string{},
+}
+
+func checkRequest(m *modelled, name string, request *dtdl.Schema) {
+	m.Helper()
+	for field, schema := range request.Fields {
+		sample, ok := samples[field]
+		if !ok {
+			m.Errorf("%s has the field %s, of which this test has no sample", name, field)
+			continue
+		}
+		if err := schema.Check(sample, field, nil); err != nil {
+			m.Errorf("the sample is not as the model says: %v", err)
+		}
+		if a := m.call(name, payload(m.T, field, sample)); a.status == 400 {
+			m.Errorf("%s %s %v: %s", name, field, sample, a)
+		} else {
+			m.checkAnswer(name, a)
+		}
+		moved := m.edges()
+		for _, wrong := range schema.Wrong() {
+			a := m.call(name, payload(m.T, field, wrong))
+			if a.status != 400 {
+				m.Errorf("%s takes %v as %s, which is a %s: %s", name, wrong, field, schema.Kind, a)
+			}
+			m.checkAnswer(name, a)
+		}
+		if m.edges() != moved {
+			m.Errorf("a refused %s moved the door", name)
+		}
+	}
+}
+
+func payload(t *testing.T, field string, value any) string {
+	t.Helper()
+	text, err := json.Marshal(map[string]any{field: value})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// A word of the operator's page that a method refuses with a value of the wrong type
+// is a field that the method knows: the model must have it. Words that are methods
+// must be commands.
+func TestModelHasWhatTheDeviceKnows(t *testing.T) {
+	page, err := os.ReadFile("../../docs/device.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	words := slices.Compact(slices.Sorted(slices.Values(regexp.MustCompile(`[A-Za-z]{3,}`).FindAllString(string(page), -1))))
+	if !slices.Contains(words, "unlockTime") || !slices.Contains(words, "getStatus") {
+		t.Fatalf("these are not the words of the page: %q", words)
+	}
+	onModel(t, func(m *modelled) {
+		for _, word := range words {
+			c := m.model.Contents[word]
+			isCommand := c != nil && c.Type == "Command"
+			if a := m.call(word, `[]`); a.status != 404 && !isCommand { // 400 from a method that there is
+				m.Errorf("the device has the method %s, and the model has not: %s", word, a)
+			}
+		}
+		for name, c := range m.model.Contents {
+			if c.Type != "Command" || notBuilt[name] {
+				continue
+			}
+			for _, word := range words {
+				a := m.call(name, `{"`+word+`":{}}`)
+				known := c.Request != nil && c.Request.Fields[word] != nil
+				if a.status == 400 && strings.HasPrefix(fmt.Sprint(a.body["Response"]), word+":") && !known && word != "door" {
+					m.Errorf("%s knows %s, and the model does not: %s", name, word, a)
+				}
+			}
+		}
+	})
+}
+
+// What the model says an operator may write, the device takes; what it says is of
+// another type, the device refuses.
+func TestDeviceTakesItsModelsProperties(t *testing.T) {
+	good := map[string]any{
+		"building": 43, "floor": -1,
+		"doorPolicy": map[string]any{"resting": "unlocked", "unlockTime": 2.5, "heldOpenAfter": 60},
+	}
+	onModel(t, func(m *modelled) {
+		version := int64(1)
+		write := func(name string, value any) any {
+			version++
+			text, err := json.Marshal(map[string]any{name: value})
+			if err != nil {
+				m.Fatal(err)
+			}
+			m.desire(version, string(text))
+			return m.hub.twin()[name]
+		}
+		status := func(ack any) string {
+			doc, _ := ack.(map[string]any)
+			return fmt.Sprint(doc["ac"])
+		}
+		for name, c := range m.model.Contents {
+			if c.Type != "Property" || !c.Writable {
+				continue
+			}
+			if notBuilt[name] {
+				if ack := write(name, map[string]any{}); ack != nil {
+					m.Errorf("%s is acknowledged; take it off notBuilt", name)
+				}
+				continue
+			}
+			if err := c.Schema.Check(good[name], name, nil); err != nil {
+				m.Errorf("the sample is not as the model says: %v", err)
+			}
+			if ack := write(name, good[name]); status(ack) != "200" {
+				m.Errorf("%s %v: %v", name, good[name], ack)
+			}
+			for _, wrong := range c.Schema.Wrong() {
+				if ack := write(name, wrong); status(ack) != "400" {
+					m.Errorf("%s takes %v: %v", name, wrong, ack)
+				}
+			}
+			for field, schema := range c.Schema.Fields {
+				for _, wrong := range schema.Wrong() {
+					if ack := write(name, map[string]any{field: wrong}); status(ack) != "400" {
+						m.Errorf("%s takes %v as %s: %v", name, wrong, field, ack)
+					}
+				}
+			}
+			m.checkReports()
+		}
+	})
+}
