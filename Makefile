@@ -51,6 +51,13 @@ build: $(addprefix build-,$(PLATFORMS) $(OPERATORS)) ## all programs for all pla
 here: need-go ## the three programs for this machine, into build/<os>-<arch>/
 	@$(call compile,$(HERE),$(PROGRAMS))
 
+.PHONY: deb
+deb: $(addprefix build-,$(PLATFORMS)) ## Debian packages of the three programs for arm64, armhf and amd64, into build/deb/
+	@rm -rf build/deb && for program in $(PROGRAMS); do \
+		tools/deb.sh $$program arm64 build/linux-arm64 build/deb && \
+		tools/deb.sh $$program armhf build/linux-arm build/deb && \
+		tools/deb.sh $$program amd64 build/linux-amd64 build/deb || exit 1; done
+
 .PHONY: bench
 bench: need-go ## latchd beside the official Node device SDK, in figures (some 4 minutes; needs node)
 	@test/bench/bench.sh $(BENCHFLAGS)
