@@ -16,6 +16,7 @@ import (
 	"os/signal"
 	"runtime"
 	"runtime/debug"
+	"strings"
 	"syscall"
 
 	"latchd/internal/version"
@@ -62,54 +63,119 @@ func main() {
 const usage = `Usage: latchd [--config FILE] [--simulate]
        latchd --check-config [--config FILE]
        latchd --version
+       latchd status | door [OPTION]...
 
 latchd keeps a door lock, reboots this machine on command and proves it, and
 keeps its device twin in an IoT hub true. It runs until SIGTERM, which is an
 ordered stop: it ends any unlock and locks the door.
 
+Commands (each has its own --help):
+  status      what the latchd that runs on this machine is doing
+  door        lock or unlock the door through it, or say how the door is
+
 Options:
 `
 
+const usageExits = "\nExit status: 0 after an ordered stop, 1 after a failure, 2 for a wrong command line\nor, with --check-config, a wrong configuration.\n"
+
+// defaultConfig is the configuration of the installed service.
+const defaultConfig = "/etc/latchd/latchd.toml"
+
+// program is one run of latchd: what it writes to.
+type program struct {
+	stdout, stderr io.Writer
+}
+
 // run is the program; main only adds the process around it.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	flags := flag.NewFlagSet("latchd", flag.ContinueOnError)
-	flags.SetOutput(stderr)
-	flags.Usage = func() {} // who asks for help gets it on standard output
-	help := func(to io.Writer) {
-		flags.SetOutput(to)
-		fmt.Fprint(to, usage)
-		flags.PrintDefaults()
-		fmt.Fprint(to, "\nExit status: 0 after an ordered stop, 1 after a failure, 2 for a wrong command line\nor, with --check-config, a wrong configuration.\n")
+	return program{stdout: stdout, stderr: stderr}.run(ctx, args)
+}
+
+func (p program) run(ctx context.Context, args []string) int {
+	if len(args) == 0 || strings.HasPrefix(args[0], "-") {
+		return p.serve(ctx, args)
 	}
-	configFile := flags.String("config", "/etc/latchd/latchd.toml", "configuration `FILE`")
+	switch verb, rest := args[0], args[1:]; verb {
+	case "status":
+		return p.status(ctx, rest)
+	case "door":
+		return p.door(ctx, rest)
+	default:
+		return p.misused("latchd", fmt.Sprintf("%q is not a command of latchd", verb))
+	}
+}
+
+// serve is the service, and what concerns its configuration.
+func (p program) serve(ctx context.Context, args []string) int {
+	flags := newFlags("latchd")
+	configFile := flags.String("config", defaultConfig, "configuration `FILE`")
 	simulate := flags.Bool("simulate", false, "drive a simulated door on a simulated machine")
 	check := flags.Bool("check-config", false, "check the configuration and exit")
 	showVersion := flags.Bool("version", false, "print the version and exit")
-	switch err := flags.Parse(args); {
-	case err == flag.ErrHelp:
-		help(stdout)
-		return exitOK
-	case err != nil:
-		help(stderr)
-		return exitUsage
-	case flags.NArg() > 0:
-		fmt.Fprintf(stderr, "latchd: %q is not an option; latchd takes no arguments\n", flags.Arg(0))
-		return exitUsage
+	rest, exit, done := p.parse(flags, args, usage, usageExits)
+	switch {
+	case done:
+		return exit
+	case len(rest) > 0:
+		return p.misused("latchd", fmt.Sprintf("%q is not an option; a command comes first", rest[0]))
 	case *showVersion:
-		fmt.Fprintln(stdout, "latchd", version.String())
+		fmt.Fprintln(p.stdout, "latchd", version.String())
 		return exitOK
 	}
 	if *check {
 		if _, err := loadConfig(*configFile); err != nil {
-			fmt.Fprintln(stderr, "latchd:", err)
+			fmt.Fprintln(p.stderr, "latchd:", err)
 			return exitUsage
 		}
-		fmt.Fprintln(stdout, *configFile, "is in order")
+		fmt.Fprintln(p.stdout, *configFile, "is in order")
 		return exitOK
 	}
-	if err := serve(ctx, *configFile, *simulate, stderr); err != nil {
-		fmt.Fprintln(stderr, "latchd:", err)
-		return exitFailure
+	if err := serve(ctx, *configFile, *simulate, p.stderr); err != nil {
+		return p.failed(err)
 	}
 	return exitOK
+}
+
+func newFlags(name string) *flag.FlagSet {
+	flags := flag.NewFlagSet(name, flag.ContinueOnError)
+	flags.SetOutput(io.Discard)
+	flags.Usage = func() {} // who asks for help gets it on standard output
+	return flags
+}
+
+// parse reads options, which may stand before and after the other arguments, and
+// gives those. When done is true, exit is the program's status: the help was
+// asked for, or is needed.
+func (p program) parse(flags *flag.FlagSet, args []string, before, after string) (rest []string, exit int, done bool) {
+	help := func(to io.Writer) {
+		flags.SetOutput(to)
+		fmt.Fprint(to, before)
+		flags.PrintDefaults()
+		fmt.Fprint(to, after)
+	}
+	for {
+		switch err := flags.Parse(args); {
+		case err == flag.ErrHelp:
+			help(p.stdout)
+			return nil, exitOK, true
+		case err != nil:
+			fmt.Fprintln(p.stderr, "latchd:", err)
+			help(p.stderr)
+			return nil, exitUsage, true
+		case flags.NArg() == 0:
+			return rest, 0, false
+		}
+		rest, args = append(rest, flags.Arg(0)), flags.Args()[1:]
+	}
+}
+
+// misused tells of a wrong command line.
+func (p program) misused(name, why string) int {
+	fmt.Fprintf(p.stderr, "latchd: %s\nTry: %s --help\n", why, name)
+	return exitUsage
+}
+
+func (p program) failed(err error) int {
+	fmt.Fprintln(p.stderr, "latchd:", err)
+	return exitFailure
 }

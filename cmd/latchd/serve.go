@@ -2,13 +2,10 @@ package main
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"time"
@@ -172,6 +169,7 @@ func (s *service) work(ctx context.Context, client *device.Client) error {
 	}
 	side.Go(func() { s.teller.run(after) })
 	side.Go(func() { s.reloads(after) })
+	side.Go(func() { s.control(ctx) })
 
 	ended := make(chan error, 1)
 	go func() { ended <- s.agent.Run(ctx) }()
@@ -261,63 +259,16 @@ func tellLast(client *device.Client, log *slog.Logger) {
 
 // newClient makes the connection to the hub.
 func newClient(cfg config, a *agent.Agent, l *link, log *slog.Logger) (*device.Client, error) {
-	connection, err := connectionString(cfg.Hub)
+	found, err := findCredentials(cfg.Hub)
 	if err != nil {
 		return nil, err
 	}
-	c := device.Config{
-		Connection: connection,
-		Product:    "latchd/" + version.Version,
-		ModelID:    modelID,
-		Log:        log,
-		Handler: device.Handler{
-			Method: a.Serve, Desired: a.Desired, Reported: a.Reported, Connection: l.changed,
-		},
-	}
-	if connection.X509 {
-		if c.Certificate, err = clientCertificate(cfg.Hub); err != nil {
-			return nil, err
-		}
-	}
-	if cfg.Hub.CAFile != "" {
-		if c.RootCAs, err = device.LoadRootCAs(cfg.Hub.CAFile); err != nil {
-			return nil, err
-		}
+	c := found.client()
+	c.Log = log
+	c.Handler = device.Handler{
+		Method: a.Serve, Desired: a.Desired, Reported: a.Reported, Connection: l.changed,
 	}
 	return device.New(c)
-}
-
-func clientCertificate(h hubConfig) (*tls.Certificate, error) {
-	if h.CertificateFile == "" || h.KeyFile == "" {
-		return nil, errors.New("the connection string says x509=true, so hub.certificate_file and hub.key_file are needed")
-	}
-	return device.LoadCertificate(h.CertificateFile, h.KeyFile)
-}
-
-// connectionString finds the device's connection string: in the file the
-// configuration names, in systemd's credentials, or in the configuration.
-func connectionString(h hubConfig) (iothub.ConnectionString, error) {
-	if err := h.keyForFile(); err != nil {
-		return iothub.ConnectionString{}, err
-	}
-	file := h.ConnectionStringFile
-	if file == "" && h.ConnectionString == "" {
-		if dir := os.Getenv("CREDENTIALS_DIRECTORY"); dir != "" {
-			file = filepath.Join(dir, "connection-string")
-		}
-	}
-	text := h.ConnectionString
-	if file != "" {
-		b, err := os.ReadFile(file)
-		if err != nil {
-			return iothub.ConnectionString{}, fmt.Errorf("read the connection string: %w", err)
-		}
-		text = string(b)
-	}
-	if text == "" {
-		return iothub.ConnectionString{}, errors.New("no connection string: set hub.connection_string_file in the configuration")
-	}
-	return iothub.ParseDeviceConnectionString(text)
 }
 
 // deviceID is this device's name at its hub; "" if it cannot be told.

@@ -107,7 +107,7 @@ func TestSystemdHearsHowTheServiceDoes(t *testing.T) {
 	t.Setenv("WATCHDOG_USEC", "300000")
 	r := startService(t, `line = "GPIO17"`)
 	r.hear("STATUS=")
-	if !strings.Contains(r.status, "door locked") || !strings.Contains(r.status, "not connected: no connection string") {
+	if !strings.Contains(r.status, "door locked") || !strings.Contains(r.status, "not configured: run sudo latchd configure") {
 		t.Errorf("status %q", r.status)
 	}
 	r.hear("READY=1")

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"time"
 
@@ -122,6 +123,8 @@ func (s *service) statusLine() string {
 	switch {
 	case up:
 		parts = append(parts, "connected to "+s.hubName())
+	case errors.Is(why, errNotConfigured):
+		parts = append(parts, why.Error())
 	case why != nil:
 		parts = append(parts, "not connected: "+why.Error())
 	default:
