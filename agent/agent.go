@@ -10,6 +10,8 @@ import (
 
 	"latchd/agent/health"
 	"latchd/agent/ledger"
+	"latchd/agent/outbox"
+	"latchd/iothub"
 )
 
 // Config is what an Agent is made of.
@@ -55,6 +57,10 @@ type Agent struct {
 	startedOn time.Duration  // the boot-time clock when the agent started
 	serving   sync.WaitGroup // of methods that are being carried out
 
+	outbox           *outbox.Outbox
+	doorCommands     doorCommands
+	refusals, faults budget // of events
+
 	applying  sync.Mutex // held while properties are put in force
 	reporting sync.Mutex // held while the reported state is put together and handed over
 
@@ -75,6 +81,7 @@ type Agent struct {
 	asked     bool   // canReboot is known; nothing is reported before
 	stopping  bool   // no command is accepted any more
 	lastMode  string // of the door, to log one line per change
+	doorFault string // as the last event of it said
 	localNow  Local
 }
 
@@ -95,6 +102,9 @@ func New(c Config) *Agent {
 		startedOn: c.Machine.Uptime(),
 		localNow:  c.Local.complete(),
 	}
+	a.outbox = outbox.New(outbox.Config{
+		Dir: c.StateDir, Boot: c.Boot.ID, Uptime: c.Machine.Uptime, Now: a.now, Log: c.Log,
+	})
 	a.loadState()
 	a.judgeBoot()
 	a.restoreDesired()
@@ -109,6 +119,10 @@ type noHub struct{}
 
 func (noHub) Report(map[string]any)       {}
 func (noHub) Flush(context.Context) error { return errors.New("no hub") }
+func (noHub) SendAll(ctx context.Context, _ []iothub.Message) (int, error) {
+	<-ctx.Done()
+	return 0, ctx.Err()
+}
 
 // Run works until ctx ends: operations, lock commands, reports. When it ends
 // because the machine goes down, it leaves the mark that proves an orderly
@@ -118,6 +132,10 @@ func (a *Agent) Run(ctx context.Context) error {
 	defer endDoors()
 	var work sync.WaitGroup
 	work.Go(func() { a.doorQueue.run(doors) }) // waits for no bus and no disk
+	work.Go(func() { a.outbox.Run(ctx, a.deliverEvents) })
+	if a.Door != nil {
+		a.tellFault(a.Door.Status().Fault)
+	}
 	work.Go(func() {
 		a.settleClock()
 		if err := a.askCanReboot(ctx); err != nil {
@@ -175,6 +193,7 @@ func (a *Agent) trustedNow() time.Time {
 // stepped.
 func (a *Agent) ClockChanged() {
 	a.settleClock()
+	a.outbox.ClockChanged()
 	a.report()
 	poke(a.wake)
 }
@@ -189,6 +208,7 @@ func (a *Agent) DoorChanged() {
 	if changed {
 		a.log.Info("door "+s.State, "mode", s.Mode)
 	}
+	a.tellFault(s.Fault)
 	a.report()
 	poke(a.wake)
 }

@@ -44,7 +44,9 @@ func (a *Agent) moveDoor(name string, cmd command, move func() (DoorStatus, erro
 	if !cmd.begin() {
 		return notBegun()
 	}
+	a.doorCommands.begin(cmd.id, a.Machine.Uptime())
 	status, err := move()
+	a.doorCommands.end(a.Machine.Uptime())
 	var (
 		lockdown    *LockdownError
 		outOfRange  *RangeError

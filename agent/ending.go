@@ -31,6 +31,7 @@ func (a *Agent) conclude(op ledger.Operation, r ledger.StoredReceipt) {
 	if !current {
 		return
 	}
+	a.tellEnd(op, r)
 	level := slog.LevelInfo
 	if r.State == stateFailed {
 		level = slog.LevelError

@@ -57,6 +57,9 @@ var methods = map[string]method{
 // called in order of arrival and waits for nothing: not for the door, the disk
 // or the machine.
 func (a *Agent) Serve(ctx context.Context, req iothub.MethodRequest, respond func(iothub.MethodResponse)) {
+	if methods[req.Name].moves {
+		respond = a.tellingRefusals(req, respond)
+	}
 	var act func(*call) answer
 	refusal := a.guard(req.Name, func() (refusal answer) {
 		act, refusal = a.prepare(req)

@@ -3,6 +3,8 @@ package agent
 import (
 	"context"
 	"time"
+
+	"latchd/iothub"
 )
 
 // Hub is the connection to the hub.
@@ -13,6 +15,10 @@ type Hub interface {
 	Report(want map[string]any)
 	// Flush waits until the hub holds what the last Report said.
 	Flush(ctx context.Context) error
+	// SendAll sends messages in order and tells how many of them, from the first
+	// on, the hub has acknowledged. It waits while there is no connection, until
+	// ctx ends. After an error the others may have arrived or not.
+	SendAll(ctx context.Context, messages []iothub.Message) (acknowledged int, err error)
 }
 
 // Machine is the computer the agent runs on. Its methods with a context return

@@ -110,8 +110,10 @@ func (fakeClock) State() (string, time.Time) { return "synchronized", time.Now()
 
 // fakeHub holds what it is told.
 type fakeHub struct {
-	mu   sync.Mutex
-	held map[string]any
+	mu     sync.Mutex // guards the fields below
+	held   map[string]any
+	events []iothub.Message
+	away   bool // no event gets through
 }
 
 func (h *fakeHub) Report(want map[string]any) {
@@ -120,6 +122,20 @@ func (h *fakeHub) Report(want map[string]any) {
 	h.held = iothub.Merge(h.held, want)
 }
 func (h *fakeHub) Flush(context.Context) error { return nil }
+
+func (h *fakeHub) SendAll(ctx context.Context, messages []iothub.Message) (int, error) {
+	h.mu.Lock()
+	away := h.away
+	h.mu.Unlock()
+	if away {
+		<-ctx.Done()
+		return 0, ctx.Err()
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.events = append(h.events, messages...)
+	return len(messages), nil
+}
 
 // rig is an agent among fakes, in a bubble of fake time.
 type rig struct {

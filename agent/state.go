@@ -7,12 +7,18 @@ import (
 	"path/filepath"
 
 	"latchd/agent/ledger"
+	"latchd/agent/outbox"
 	"latchd/internal/atomicfile"
 )
 
 func (a *Agent) commandsFile() string   { return filepath.Join(a.StateDir, "commands.journal") }
 func (a *Agent) operationsFile() string { return filepath.Join(a.StateDir, "operations.json") }
 func (a *Agent) desiredFile() string    { return filepath.Join(a.StateDir, "desired.json") }
+
+func (a *Agent) eventsFile() string { return filepath.Join(a.StateDir, outbox.JournalFile) }
+func (a *Agent) eventNumbersFile() string {
+	return filepath.Join(a.StateDir, outbox.ReservationFile)
+}
 
 func (a *Agent) loadState() {
 	if a.ops, a.unsavable = ledger.LoadOperations(a.operationsFile(), a.log); a.unsavable != nil {
@@ -35,7 +41,7 @@ func (a *Agent) setStateAside() {
 	a.ops = ledger.Operations{}
 	// The operations last: they say whose state it is, so a start that is cut
 	// short here is made up for by the next one.
-	for _, path := range []string{a.commandsFile(), a.desiredFile(), a.operationsFile()} {
+	for _, path := range []string{a.commandsFile(), a.desiredFile(), a.eventsFile(), a.eventNumbersFile(), a.operationsFile()} {
 		if _, err := atomicfile.SetAside(path, "other-device"); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			a.unsavable = fmt.Errorf("the state of another device is in the way: %w", err)
 			a.log.Error("no operation is accepted until the next start", "error", a.unsavable)
@@ -52,12 +58,21 @@ func (a *Agent) judgeBoot() {
 	}
 	a.changing.lock()
 	defer a.changing.unlock()
+	before := a.ops.Pending
 	a.keepChanging(func(o *ledger.Operations) {
 		*o = after
 		if a.Device != "" {
 			o.Device = a.Device
 		}
 	})
+	for _, op := range before {
+		for _, r := range a.ops.Receipts {
+			if r.OperationID == op.ID {
+				a.tellEnd(op, r)
+			}
+		}
+	}
+	a.tellBoot()
 }
 
 // update changes the operations on disk and, if that succeeded, in memory.

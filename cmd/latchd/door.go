@@ -80,3 +80,12 @@ func (d brokenDoor) Status() agent.DoorStatus {
 	return agent.DoorStatus{State: string(gpio.StateUnknown), Mode: string(gpio.ModeResting), Fault: d.err.Error()}
 }
 func (d brokenDoor) SetPolicy(agent.DoorPolicy) error { return d.err }
+
+// doorEvents are what happened with a change of the lock, in the agent's words.
+func doorEvents(c gpio.Change) []agent.DoorEvent {
+	events := make([]agent.DoorEvent, len(c.Events))
+	for i, e := range c.Events {
+		events[i] = agent.DoorEvent{Name: string(e.Name), Cause: string(e.Cause), At: e.At, Time: e.Time}
+	}
+	return events
+}

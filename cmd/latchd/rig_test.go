@@ -84,7 +84,10 @@ func (r *rig) start() {
 	r.agent, r.lock = a, doors.lock
 	r.hub.agent = a
 	a.Connect(r.hub)
-	doors.listenTo(func(gpio.Change) { a.DoorChanged() })
+	doors.listenTo(func(c gpio.Change) {
+		a.DoorHappened(doorEvents(c), c.Missed)
+		a.DoorChanged()
+	})
 	ctx, cancel := context.WithCancel(context.Background())
 	r.cancel, r.done = cancel, make(chan struct{})
 	r.machine.onDown = cancel
@@ -95,6 +98,9 @@ func (r *rig) start() {
 			r.Error("run:", err)
 		}
 		doors.stop(false)
+		finishing, cancel := context.WithTimeout(context.Background(), tellWithin)
+		defer cancel()
+		a.FinishEvents(finishing)
 	}()
 	if !r.hub.away {
 		r.hub.connect()
@@ -420,7 +426,18 @@ type rigHub struct {
 	want   map[string]any
 	held   map[string]any
 	writes []map[string]any // each patch as it was sent
+	events []iothub.Message
 	change chan struct{}
+}
+
+func (h *rigHub) SendAll(ctx context.Context, messages []iothub.Message) (int, error) {
+	if err := h.Flush(ctx); err != nil { // it waits for the connection too
+		return 0, err
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.events = append(h.events, messages...)
+	return len(messages), nil
 }
 
 func (h *rigHub) Report(want map[string]any) {
