@@ -1,6 +1,7 @@
 #!/bin/sh
 # Prints the linker flags that stamp version, commit and date into internal/version.
 # The date is the commit's, so the same commit gives the same bytes; a tree without git gets a version that says so.
+# LATCHD_VERSION in the environment is the version in place of the tag's.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -15,6 +16,7 @@ if prefix=$(git rev-parse --show-prefix 2>/dev/null) && [ -z "$prefix" ] && comm
 		version=$version+g$(git describe --always --dirty | sed 's/-dirty$/.dirty/')
 	fi
 fi
+version=${LATCHD_VERSION:-$version}
 
 p=latchd/internal/version
 echo "-X $p.Version=$version -X $p.Commit=$commit -X $p.Date=$date"
