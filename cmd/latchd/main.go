@@ -63,13 +63,14 @@ func main() {
 const usage = `Usage: latchd [--config FILE] [--simulate]
        latchd --check-config [--config FILE]
        latchd --version
-       latchd status | door [OPTION]...
+       latchd configure | status | door [OPTION]...
 
 latchd keeps a door lock, reboots this machine on command and proves it, and
 keeps its device twin in an IoT hub true. It runs until SIGTERM, which is an
 ordered stop: it ends any unlock and locks the door.
 
 Commands (each has its own --help):
+  configure   tell this device its hub and its key, and connect once to check
   status      what the latchd that runs on this machine is doing
   door        lock or unlock the door through it, or say how the door is
 
@@ -81,14 +82,16 @@ const usageExits = "\nExit status: 0 after an ordered stop, 1 after a failure, 2
 // defaultConfig is the configuration of the installed service.
 const defaultConfig = "/etc/latchd/latchd.toml"
 
-// program is one run of latchd: what it writes to.
+// program is one run of latchd: what it reads, writes and touches.
 type program struct {
+	stdin          *os.File
 	stdout, stderr io.Writer
+	system         system
 }
 
 // run is the program; main only adds the process around it.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	return program{stdout: stdout, stderr: stderr}.run(ctx, args)
+	return program{stdin: os.Stdin, stdout: stdout, stderr: stderr, system: thisSystem()}.run(ctx, args)
 }
 
 func (p program) run(ctx context.Context, args []string) int {
@@ -96,6 +99,8 @@ func (p program) run(ctx context.Context, args []string) int {
 		return p.serve(ctx, args)
 	}
 	switch verb, rest := args[0], args[1:]; verb {
+	case "configure":
+		return p.configure(ctx, rest)
 	case "status":
 		return p.status(ctx, rest)
 	case "door":
