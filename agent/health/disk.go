@@ -111,14 +111,14 @@ func checkDiskHealth(_ context.Context, f *Facts) finding {
 	wears := fine("")
 	for _, dir := range t.glob("sys/block/mmcblk*/device") {
 		device := strings.Split(dir, "/")[3]
-		wear, endOfLife := t.wear(dir)
+		wear, f := t.wear(dir)
 		switch {
-		case wear == "" && endOfLife == 0:
+		case wear == "":
 			continue // a card, and not an eMMC, tells nothing
-		case endOfLife >= 3 || strings.Contains(wear, "over"):
-			return faultDiskWornOut.with(device, wear)
-		case endOfLife == 2 || strings.Contains(wear, "90"):
-			wears = faultDiskWears.with(device, wear)
+		case f == &faultDiskWornOut:
+			return f.with(device, wear)
+		case f != nil:
+			wears = f.with(device, wear)
 		}
 		told = fmt.Sprintf("; %s: %s", device, wear)
 	}
@@ -131,26 +131,31 @@ func checkDiskHealth(_ context.Context, f *Facts) finding {
 	return fine("ext4 file systems without errors: %d%s", counted, told)
 }
 
-// wear is what an eMMC says of itself: life_time has two estimates of the life
-// used up, in steps of a tenth, and pre_eol_info whether its spare blocks are
-// normal (1), 80 % used (2) or urgent (3). (JEDEC JESD84-B51, EXT_CSD registers
-// 267 to 269.)
-func (t tree) wear(dir string) (text string, endOfLife int64) {
-	endOfLife, _ = strconv.ParseInt(t.text(dir+"/pre_eol_info"), 0, 64)
+// wear is what an eMMC says of itself, and whether that is a fault: life_time has
+// two estimates of the life used up, in steps of a tenth (11: all of it), and
+// pre_eol_info whether its spare blocks are normal (1), 80 % used (2) or urgent
+// (3). (JEDEC JESD84-B51, EXT_CSD registers 267 to 269.)
+func (t tree) wear(dir string) (text string, f *fault) {
 	most := int64(0)
 	for estimate := range strings.FieldsSeq(t.text(dir + "/life_time")) {
 		n, _ := strconv.ParseInt(estimate, 0, 64)
 		most = max(most, n)
 	}
+	spare, _ := t.number(dir + "/pre_eol_info")
 	switch {
-	case most == 0:
 	case most > 10:
 		text = "its life is over by its own estimate"
-	default:
+	case most > 0:
 		text = fmt.Sprintf("up to %d %% of its life are used", most*10)
 	}
-	if endOfLife >= 2 {
+	if spare >= 2 {
 		text = strings.TrimPrefix(text+", its spare blocks run out", ", ")
 	}
-	return text, endOfLife
+	switch {
+	case most > 10, spare >= 3:
+		return text, &faultDiskWornOut
+	case most >= 9, spare == 2:
+		return text, &faultDiskWears
+	}
+	return text, nil
 }
