@@ -83,6 +83,16 @@ func (l *Linux) CanReboot(ctx context.Context) error {
 	return l.logind.canReboot(ctx)
 }
 
+// Inhibitors names the programs that forbid a reboot now, each with its process and
+// its reason.
+func (l *Linux) Inhibitors(ctx context.Context) (holders []string, err error) {
+	err = l.logind.ask(ctx, func(manager dbus.BusObject) (err error) {
+		holders, err = inhibitors(ctx, manager)
+		return err
+	})
+	return holders, err
+}
+
 // Reboot asks systemd-logind to reboot the machine. nil means that it accepted;
 // the errors are those of CanReboot.
 func (l *Linux) Reboot(ctx context.Context) error {

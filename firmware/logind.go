@@ -85,9 +85,18 @@ func (l logind) ask(ctx context.Context, question func(manager dbus.BusObject) e
 
 // inhibited is an error that names every program which forbids a reboot.
 func inhibited(ctx context.Context, manager dbus.BusObject) error {
+	holders, err := inhibitors(ctx, manager)
+	if err != nil || len(holders) == 0 {
+		return err
+	}
+	return fmt.Errorf("a reboot is inhibited by %s; end that, or wait for it (systemd-inhibit --list shows it)", strings.Join(holders, ", "))
+}
+
+// inhibitors names every program which forbids a reboot, with its reason.
+func inhibitors(ctx context.Context, manager dbus.BusObject) ([]string, error) {
 	var all []inhibitor
 	if err := manager.CallWithContext(ctx, managerName+".ListInhibitors", 0).Store(&all); err != nil {
-		return explain(err)
+		return nil, explain(err)
 	}
 	var holders []string
 	for _, i := range all {
@@ -95,10 +104,7 @@ func inhibited(ctx context.Context, manager dbus.BusObject) error {
 			holders = append(holders, fmt.Sprintf("%s (process %d): %s", i.Who, i.PID, i.Why))
 		}
 	}
-	if len(holders) == 0 {
-		return nil
-	}
-	return fmt.Errorf("a reboot is inhibited by %s; end that, or wait for it (systemd-inhibit --list shows it)", strings.Join(holders, ", "))
+	return holders, nil
 }
 
 // explain says what an error of the bus means for an operator.

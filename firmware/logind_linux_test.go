@@ -96,6 +96,10 @@ func TestLogind(t *testing.T) {
 				f.refuse = dbus.NewError(test.refuse, []any{"no"})
 			}
 			l := logind{dial}
+			holders, err := (&Linux{logind: l}).Inhibitors(t.Context())
+			if err != nil || (len(holders) > 0) != strings.Contains(test.want, "inhibited") {
+				t.Errorf("inhibitors %q, %v", holders, err)
+			}
 			may, did := l.canReboot(t.Context()), l.reboot(t.Context())
 			if test.refuse == "" {
 				if may != nil || did != nil || f.rebooted.Load() != 1 {
