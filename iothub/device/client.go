@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"latchd/internal/backoff"
 	"latchd/iothub"
 )
 
@@ -32,7 +33,7 @@ type Config struct {
 	RootCAs     *x509.CertPool   // whom to trust; nil: whom the system trusts
 	ModelID     string           // the plug-and-play model, "dtmi:…"; "" announces none
 	Product     string           // "latchd/1.2.0": tells the hub's log who called; may be ""
-	Now         func() time.Time // the clock that tokens are signed with; nil: time.Now
+	Clock       Clock            // nil: the system's, which is believed
 	Log         *slog.Logger     // nil: no log
 	Handler     Handler
 }
@@ -73,7 +74,7 @@ type Handler struct {
 type Client struct {
 	connection iothub.ConnectionString
 	username   string
-	now        func() time.Time
+	clock      Clock
 	log        *slog.Logger
 	handler    Handler
 
@@ -116,17 +117,17 @@ func New(cfg Config) (*Client, error) {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	now := cfg.Now
-	if now == nil {
-		now = time.Now
+	clock := cfg.Clock
+	if clock == nil {
+		clock = systemClock{}
 	}
 	return &Client{
 		connection: cs,
 		username:   username(cs, cfg.Product, cfg.ModelID),
-		now:        now,
+		clock:      clock,
 		log:        log,
 		handler:    cfg.Handler,
-		open:       dialTLS(cs, cfg.RootCAs, cfg.Certificate),
+		open:       dialTLS(cs, cfg.RootCAs, cfg.Certificate, clock),
 		inFlight:   make(chan struct{}, maxMethods),
 		refusals:   make(chan struct{}, maxRefusals),
 		reports:    newReports(log),
@@ -166,7 +167,8 @@ func (c *Client) Run(ctx context.Context) error {
 
 // keepConnected runs one session after another until ctx ends.
 func (c *Client) keepConnected(ctx context.Context) {
-	r := retries{log: c.log, connection: c.connection}
+	r := retries{log: c.log, connection: c.connection, clockPolicy: backoff.Policy{Cap: clockCap}}
+	c.awaitClock(ctx)
 	for {
 		s := newSession(c)
 		err := s.run(ctx)
@@ -179,7 +181,7 @@ func (c *Client) keepConnected(ctx context.Context) {
 			continue
 		}
 		r.noteFailure(s, err, c.news.connection(false, err))
-		if r.pause(ctx, err) != nil {
+		if r.pause(ctx, err, s.untrusted) != nil {
 			return
 		}
 	}

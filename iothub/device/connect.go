@@ -45,7 +45,7 @@ const mqttVersion311 = 4
 
 // dialTLS makes the function that connects to the hub, or to the gateway in
 // front of it. The certificate must be good for the name that is dialled.
-func dialTLS(cs iothub.ConnectionString, roots *x509.CertPool, own *tls.Certificate) func(context.Context) (net.Conn, error) {
+func dialTLS(cs iothub.ConnectionString, roots *x509.CertPool, own *tls.Certificate, clock Clock) func(context.Context) (net.Conn, error) {
 	host, port := cs.DialAddress(mqttPort)
 	config := &tls.Config{
 		MinVersion: tls.VersionTLS12,
@@ -58,6 +58,7 @@ func dialTLS(cs iothub.ConnectionString, roots *x509.CertPool, own *tls.Certific
 		// self-signed one never is.
 		config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return own, nil }
 	}
+	config = clock.TLS(config)
 	dialer := &tls.Dialer{
 		// MQTT pings watch the connection; TCP's own probes, every 15 s by
 		// default in Go, would only cost traffic.
@@ -92,13 +93,24 @@ func (c *Client) password() (token string, expires time.Time) {
 	if c.connection.X509 {
 		return "", time.Time{}
 	}
-	expires = c.now().Add(tokenLife)
+	expires = c.clock.Now().Add(tokenLife)
 	resource := iothub.DeviceResource(c.connection.HostName, c.connection.DeviceID)
 	return iothub.NewSAS(c.connection.SharedAccessKey, resource, expires, c.connection.SharedAccessKeyName), expires
 }
 
 // connect makes the connection and waits for CONNACK.
 func (s *session) connect(ctx context.Context) error {
+	if trust := s.client.clock.Trust(); !isClosed(trust) {
+		s.untrusted = trust
+	}
+	err := s.establish(ctx)
+	if s.untrusted != nil && dependsOnTime(err, s.client.connection.X509) {
+		return &clockError{err}
+	}
+	return err
+}
+
+func (s *session) establish(ctx context.Context) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, connectTimeout, errConnectTimeout)
 	defer cancel()
 	conn, err := s.client.open(ctx)

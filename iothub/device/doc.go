@@ -39,6 +39,13 @@
 // work, waits for the methods and messages in flight, disconnects, and the
 // next connects at once with a fresh token; nobody is told of a break.
 //
+// Tokens and certificates need the time, which a device without a battery for
+// its clock does not know at first. The first token waits some seconds for a clock
+// that is trusted; then it is signed with what there is, since the hub may take
+// it. A refusal by which the clock may be the culprit says so, and is tried again
+// soon, at the latest when the clock comes to be trusted. A token that turns out
+// to be wrong by a step of the clock is renewed at once.
+//
 // # Invariants
 //
 //   - The hub's certificate is verified, always, for the name that was dialled.

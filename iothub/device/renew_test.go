@@ -2,7 +2,6 @@ package device
 
 import (
 	"context"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -155,9 +154,9 @@ func TestTokenIsSignedWithTheClock(t *testing.T) {
 		h := newHub(t)
 		defer time.Sleep(2 * writeTimeout)
 		defer h.close()
-		var year atomic.Int64
-		year.Store(1970)
-		d := newDevice(t, Config{Now: func() time.Time { return time.Date(int(year.Load()), 1, 1, 0, 0, 0, 0, time.UTC) }}, nil)
+		clock := newTestClock(true)
+		clock.step(time.Date(1970, 1, 1, 0, 0, 0, 0, time.UTC))
+		d := newDevice(t, Config{Clock: clock}, nil)
 		d.open = h.pipe
 		h.set(func() {
 			h.onConnect = func(_, password string) byte {
@@ -176,7 +175,7 @@ func TestTokenIsSignedWithTheClock(t *testing.T) {
 		if s := next(t, "state", d.states); s.up {
 			t.Error("up with an expired token")
 		}
-		year.Store(2026)
+		clock.step(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC))
 		if s := next(t, "state", d.states); !s.up {
 			t.Errorf("state %v %v", s.up, s.why)
 		}

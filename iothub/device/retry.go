@@ -69,6 +69,8 @@ func classify(err error, x509Device bool) trouble {
 	var hub *iothub.Error
 	var op *net.OpError
 	switch {
+	case errors.As(err, new(*clockError)):
+		return trouble{clockFloor, "this passes once the time is known: let NTP through, or HTTPS to the hub; timedatectl shows what the system knows"}
 	case errors.As(err, &refused):
 		return refused.trouble(x509Device)
 	case errors.As(err, new(*tls.CertificateVerificationError)):
@@ -110,15 +112,21 @@ func certificateHint(err error) string {
 }
 
 // gist is what stays the same when the same trouble comes again: the error
-// without addresses and ports.
+// without addresses, ports and times.
 func gist(err error) string {
 	var op *net.OpError
 	var dns *net.DNSError
+	var invalid x509.CertificateInvalidError
+	var clock *clockError
 	switch {
 	case err == nil:
 		return "unknown"
+	case errors.As(err, &clock):
+		return "clock: " + gist(clock.cause)
 	case errors.As(err, &dns):
 		return "name look-up: " + dns.Err
+	case errors.As(err, &invalid) && invalid.Reason == x509.Expired: // it holds the time
+		return "the certificate's time"
 	case errors.As(err, &op) && op.Err != nil:
 		return op.Op + ": " + op.Err.Error()
 	}
@@ -130,13 +138,15 @@ type retries struct {
 	log        *slog.Logger
 	connection iothub.ConnectionString
 
-	policy  backoff.Policy // the defaults: base 1 s, cap 5 min, full jitter
-	dropped int            // sessions in a row that were lost soon after their begin
+	policy      backoff.Policy // the defaults: base 1 s, cap 5 min, full jitter
+	clockPolicy backoff.Policy // for a clockError
+	dropped     int            // sessions in a row that were lost soon after their begin
 }
 
 // noteSuccess takes note of a session that ended in good order.
 func (r *retries) noteSuccess() {
 	r.policy.Reset()
+	r.clockPolicy.Reset()
 	r.dropped = 0
 }
 
@@ -145,7 +155,7 @@ func (r *retries) noteSuccess() {
 func (r *retries) noteFailure(s *session, err error, isNews bool) {
 	wasUp := !s.upAt.IsZero()
 	if wasUp && time.Since(s.upAt) >= stableAfter {
-		r.policy.Reset()
+		r.noteSuccess()
 	}
 	r.watchDrops(s, err)
 	if !isNews {
@@ -185,9 +195,30 @@ func (r *retries) watchDrops(s *session, err error) {
 	}
 }
 
-// pause waits before the next session.
-func (r *retries) pause(ctx context.Context, err error) error {
-	wait := classify(err, r.connection.X509).floor + r.policy.Next()
+// pause waits before the next session. An attempt that was made with a clock that
+// is not trusted is repeated soon after it is: trust closes then. Drawn, because
+// all devices of a site get their time at once, and not before what the hub, or
+// something else than the clock, needs.
+func (r *retries) pause(ctx context.Context, err error, trust <-chan struct{}) error {
+	floor, policy := classify(err, r.connection.X509).floor, &r.policy
+	isClock := errors.As(err, new(*clockError))
+	if isClock {
+		policy = &r.clockPolicy
+	}
+	began, wait := time.Now(), floor+policy.Next()
 	r.log.Debug("waiting before the next attempt", "wait", wait)
-	return backoff.Sleep(ctx, wait)
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return nil
+	case <-trust:
+	}
+	r.policy.Reset()
+	if isClock {
+		floor = 0
+	}
+	return r.policy.Wait(ctx, floor-time.Since(began))
 }

@@ -50,9 +50,10 @@ type session struct {
 	done       chan struct{} // closed when the session is over
 	messages   *gauge        // QoS 1 messages and methods that are not finished
 
-	expires     time.Time // of the token; zero without one
-	connectedAt time.Time // of CONNACK; zero before
-	upAt        time.Time // of the first twin; zero before
+	expires     time.Time       // of the token; zero without one
+	untrusted   <-chan struct{} // closes when the clock is trusted; nil: it was when the session began
+	connectedAt time.Time       // of CONNACK; zero before
+	upAt        time.Time       // of the first twin; zero before
 
 	isSubscribed bool
 	leaving      error           // errRenew or errStopped: no new work is begun
@@ -109,11 +110,10 @@ func (s *session) close() {
 // both happen in goroutines that report back.
 func (s *session) serve(ctx context.Context) error {
 	go s.subscribe()
-	var renew <-chan time.Time
-	if !s.expires.IsZero() {
-		timer := time.NewTimer(renewAfter)
-		defer timer.Stop()
-		renew = timer.C
+	renew := time.NewTimer(renewAfter)
+	defer renew.Stop()
+	if s.expires.IsZero() {
+		renew.Stop()
 	}
 	defer s.twin.stopTimers()
 	alive := pulse{time.Now()}
@@ -132,7 +132,9 @@ func (s *session) serve(ctx context.Context) error {
 				s.receive(m)
 			}
 		case <-beat.C:
-			err = alive.beat()
+			if err = alive.beat(); s.leaving == nil && s.isTokenOff() {
+				renew.Reset(0)
+			}
 		case err = <-s.subscribed:
 			s.isSubscribed = err == nil
 			s.twin.wanted = true
@@ -142,7 +144,7 @@ func (s *session) serve(ctx context.Context) error {
 		case <-stop:
 			stop = nil
 			s.leave(errStopped, s.client.grace.Done())
-		case <-renew:
+		case <-renew.C:
 			timer, cancel := context.WithTimeout(ctx, renewGrace)
 			defer cancel()
 			s.leave(errRenew, timer.Done())
