@@ -19,7 +19,7 @@ import (
 // Every fault is data: it has a severity, a text and a remedy, belongs to one
 // check, and has a row in the test that makes it.
 func TestEveryFaultIsMade(t *testing.T) {
-	seen := map[*fault]string{&faultCheckPanics: "all of them"}
+	seen := map[*fault]string{&faultCheckPanics: "all of them", &faultPending: "all of them"}
 	for _, c := range checks {
 		if c.look == nil || c.Looks == "" || len(c.faults) == 0 {
 			t.Errorf("%s is not whole", c.ID)
@@ -37,7 +37,7 @@ func TestEveryFaultIsMade(t *testing.T) {
 			}
 		}
 	}
-	isMade := map[*fault]bool{&faultCheckPanics: true} // by TestPanic
+	isMade := map[*fault]bool{&faultCheckPanics: true, &faultPending: true} // by TestPanic and TestTime
 	for _, row := range made {
 		if seen[row.fault] != row.check {
 			t.Errorf("%s: the fault is not in the list of %s", row.name, row.check)
@@ -74,7 +74,7 @@ func declared(t *testing.T) (n int) {
 }
 
 func TestUnknownChecks(t *testing.T) {
-	_, err := New(Facts{}).Run(t.Context(), []string{"dns", "Dns", "a\x1b[31m"})
+	_, err := New(func() Facts { return Facts{} }).Run(t.Context(), []string{"dns", "Dns", "a\x1b[31m"})
 	unknown, ok := errors.AsType[*UnknownError](err)
 	if !ok || !slices.Equal(unknown.IDs, []string{"Dns", "a[31m"}) {
 		t.Errorf("got %v", err)
@@ -86,7 +86,7 @@ func TestUnknownChecks(t *testing.T) {
 
 // The order is that of the checks, each once, whatever is asked for.
 func TestOrder(t *testing.T) {
-	report, err := New(Facts{Root: t.TempDir()}).Run(t.Context(), []string{"memory", "dns", "memory"})
+	report, err := New(func() Facts { return Facts{Root: t.TempDir()} }).Run(t.Context(), []string{"memory", "dns", "memory"})
 	if err != nil || len(report.Checks) != 2 || report.Checks[0].ID != "dns" || report.Checks[1].ID != "memory" {
 		t.Errorf("got %+v, %v", report, err)
 	}
@@ -100,10 +100,12 @@ func TestTime(t *testing.T) {
 		hang := make(chan struct{})
 		facts := Facts{
 			Root: t.TempDir(),
-			Hub: Hub{Host: "hub.example", Port: "8883", lookup: func(ctx context.Context, _ string) ([]string, error) {
-				<-ctx.Done()
-				return nil, ctx.Err()
-			}},
+			Hub: func() Hub {
+				return Hub{Host: "hub.example", Port: "8883", lookup: func(ctx context.Context, _ string) ([]string, error) {
+					<-ctx.Done()
+					return nil, ctx.Err()
+				}}
+			},
 			Lockable: func(string) error {
 				started++
 				<-hang
@@ -111,7 +113,7 @@ func TestTime(t *testing.T) {
 			},
 			UID: os.Getuid(), StateDir: "/",
 		}
-		c := New(facts)
+		c := New(func() Facts { return facts })
 		for range 3 {
 			begin := time.Now()
 			report, err := c.Run(context.Background(), nil)
@@ -120,6 +122,10 @@ func TestTime(t *testing.T) {
 			}
 			if !slices.Equal(report.Pending, []string{"stateDirectory"}) || len(report.Checks) != len(checks)-1 {
 				t.Fatalf("pending: %v", report.Pending)
+			}
+			all := report.All()
+			if len(all) != len(checks) || all[3].ID != "stateDirectory" || all[3].OK || !strings.Contains(all[3].Text, "did not come back within 3s") {
+				t.Fatalf("with those that are pending: %+v", all)
 			}
 			i := slices.IndexFunc(report.Checks, func(r Result) bool { return r.ID == "dns" })
 			if dns := report.Checks[i]; dns.OK || !strings.Contains(dns.Text, "no name server") {
@@ -147,7 +153,7 @@ func TestTime(t *testing.T) {
 func TestBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		hang := make(chan struct{})
-		c := New(Facts{})
+		c := New(func() Facts { return Facts{} })
 		c.checks = nil
 		running := make(chan struct{}, len(checks))
 		for _, check := range checks {
@@ -167,7 +173,7 @@ func TestBounded(t *testing.T) {
 }
 
 func TestPanic(t *testing.T) {
-	r := (&device{t, Facts{Boots: func(time.Duration) int { panic("no memory of it") }}}).look("bootLoop")
+	r := (&device{T: t, Facts: Facts{Boots: func(time.Duration) int { panic("no memory of it") }}}).look("bootLoop")
 	if r.OK || r.Severity != Error || !strings.Contains(r.Text, "bootLoop failed itself: no memory of it") {
 		t.Errorf("got %+v", r)
 	}

@@ -20,8 +20,8 @@ type Facts struct {
 
 	Configuration Configuration
 	Credentials   func() (Credentials, error) // nil: no hub is meant to be there
-	Hub           Hub
-	Door          *Door // nil: this device has no lock
+	Hub           func() Hub                  // nil: there is none
+	Door          *Door                       // nil: this device has no lock
 	Service       Service
 	StateDir      string
 
@@ -49,10 +49,11 @@ type Facts struct {
 
 // Configuration is the configuration file and what it says.
 type Configuration struct {
-	File  string
-	Named []NamedFile  // the files that it names
-	InUse error        // what was wrong with it when the service read it
-	Parse func() error // what is wrong with it now
+	File   string
+	Secret bool         // it holds a key itself
+	Named  []NamedFile  // the files that it names
+	InUse  string       // what keeps the service from going by it as it was read; "": nothing
+	Parse  func() error // what is wrong with it now
 }
 
 // NamedFile is a file that the configuration names.
@@ -123,6 +124,14 @@ type Service struct {
 	Simulated bool
 	// Kept is how many descriptors systemd keeps for the service.
 	Kept func(context.Context) (int, error)
+}
+
+// hub is the device's hub; one without a host where there is none.
+func (f *Facts) hub() Hub {
+	if f.Hub == nil {
+		return Hub{}
+	}
+	return f.Hub()
 }
 
 func (f *Facts) now() time.Time {

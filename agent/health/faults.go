@@ -13,6 +13,11 @@ type fault struct {
 var (
 	faultCheckPanics = fault{Error, "the check %s failed itself: %v", "this is a defect of latchd: please report it with this text"}
 
+	faultPending = fault{
+		Error, "the check %s did not come back within %s",
+		"what it looks at hangs: a disk that fails, or D-Bus; look again in a minute, and restart the machine if it stays so",
+	}
+
 	// The service.
 
 	faultServiceDown = fault{
@@ -31,8 +36,8 @@ var (
 		"correct it, check it with latchd --check-config, then: sudo systemctl restart latchd",
 	}
 	faultConfigurationInUse = fault{
-		Error, "the service runs without its configuration, which was wrong when it was read: %s",
-		"the file is in order now; have it read: sudo systemctl restart latchd",
+		Error, "the service does not go by its configuration: %s",
+		"the file can be read now; have it read anew: sudo systemctl restart latchd",
 	}
 	faultNamedFile = fault{
 		Error, "the configuration names a file that cannot be found: %s is %s: %s",

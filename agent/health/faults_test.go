@@ -30,10 +30,11 @@ var made = []struct {
 	{"the configuration is wrong", "configuration", &faultConfigurationWrong, func(d *device) {
 		d.Configuration.Parse = func() error { return errTest }
 	}, []string{"no such luck"}},
-	{"the configuration was wrong", "configuration", &faultConfigurationInUse, func(d *device) { d.Configuration.InUse = errTest }, []string{"restart"}},
+	{"the configuration was wrong", "configuration", &faultConfigurationInUse, func(d *device) { d.Configuration.InUse = errTest.Error() }, []string{"restart"}},
 	{"a named file is missing", "configuration", &faultNamedFile, func(d *device) { d.remove("etc/latchd/ca.pem") }, []string{"hub.ca_file", "/etc/latchd/ca.pem"}},
 	{"others read a secret", "configurationPermissions", &faultSecretReadable, func(d *device) { d.chmod("etc/latchd/device.connection", 0o644) },
 		[]string{"0644", "chmod go= /etc/latchd/device.connection"}},
+	{"others read a configuration with a key", "configurationPermissions", &faultSecretReadable, func(d *device) { d.Configuration.Secret = true }, []string{"latchd.toml"}},
 	{"others read the credentials' directory", "configurationPermissions", &faultSecretReadable, func(d *device) { d.chmod("etc/latchd/credentials", 0o755) }, nil},
 	{"others read a credential", "configurationPermissions", &faultSecretReadable, func(d *device) { d.chmod("etc/latchd/credentials/connection-string", 0o604) }, nil},
 	{"a group reads a secret", "configurationPermissions", &faultSecretReadable, func(d *device) {
@@ -68,19 +69,19 @@ var made = []struct {
 	}, []string{"restored"}},
 	{"no time zones", "zoneData", &faultZoneData, func(d *device) { d.remove("usr/share/zoneinfo") }, []string{"tzdata"}},
 	{"a wrong name", "dns", &faultName, func(d *device) {
-		d.Hub.lookup = func(context.Context, string) ([]string, error) {
+		d.hub.lookup = func(context.Context, string) ([]string, error) {
 			return nil, &net.DNSError{Err: "no such host", Name: "hub.example", IsNotFound: true}
 		}
 	}, []string{"hub.example", "no such host"}},
 	{"no name server", "dns", &faultNameServer, func(d *device) {
-		d.Hub.lookup = func(ctx context.Context, _ string) ([]string, error) {
+		d.hub.lookup = func(ctx context.Context, _ string) ([]string, error) {
 			return nil, &net.DNSError{Err: "timeout", IsTimeout: true}
 		}
 	}, []string{"resolv.conf"}},
 	{"a firewall", "port8883", &faultPort, func(d *device) {
-		d.Hub.dial = func(context.Context, string, string) (net.Conn, error) { return nil, errTest }
+		d.hub.dial = func(context.Context, string, string) (net.Conn, error) { return nil, errTest }
 	}, []string{"hub.example:8883", "TCP to port 8883"}},
-	{"a hub of another CA", "tlsChain", &faultChainUnknown, func(d *device) { d.Hub.TLS.RootCAs = x509.NewCertPool() }, []string{"--ca FILE"}},
+	{"a hub of another CA", "tlsChain", &faultChainUnknown, func(d *device) { d.hub.TLS.RootCAs = x509.NewCertPool() }, []string{"--ca FILE"}},
 	{"a hub of another name", "tlsChain", &faultChainName, func(d *device) { d.serveTLS("other.example", time.Now().Add(300*day)) }, []string{"other.example"}},
 	{"a hub's certificate that ended", "tlsChain", &faultChainTime, func(d *device) { d.serveTLS("hub.example", time.Now().Add(-time.Hour)) }, []string{"clock"}},
 	{"a clock before the hub's certificate", "tlsChain", &faultChainTime, func(d *device) {
@@ -93,8 +94,8 @@ var made = []struct {
 		})
 	}, []string{"hub.example:8883"}},
 	{"a hub's certificate that ends", "tlsChain", &faultChainEnds, func(d *device) { d.serveTLS("hub.example", time.Now().Add(13*day+time.Hour)) }, []string{"in 13 days"}},
-	{"a hub that refuses", "hubAnswer", &faultHub, func(d *device) { d.Hub.Connection = func() (bool, error) { return false, errTest } }, []string{"no such luck"}},
-	{"a hub that has not answered yet", "hubAnswer", &faultHub, func(d *device) { d.Hub.Connection = func() (bool, error) { return false, nil } }, []string{"no answer yet"}},
+	{"a hub that refuses", "hubAnswer", &faultHub, func(d *device) { d.hub.Connection = func() (bool, error) { return false, errTest } }, []string{"no such luck"}},
+	{"a hub that has not answered yet", "hubAnswer", &faultHub, func(d *device) { d.hub.Connection = func() (bool, error) { return false, nil } }, []string{"no answer yet"}},
 
 	{"a broken lock", "lock", &faultLock, func(d *device) { d.status(DoorStatus{Fault: "set line: no such device"}) }, []string{"no such device"}},
 	{"a jammed lock", "lock", &faultLockJammed, func(d *device) { d.status(DoorStatus{State: "jammed"}) }, nil},
@@ -199,7 +200,7 @@ func TestFaults(t *testing.T) {
 func TestNothingWrong(t *testing.T) {
 	t.Parallel()
 	d := newDevice(t)
-	report, err := New(d.Facts).Run(t.Context(), nil)
+	report, err := New(func() Facts { return d.Facts }).Run(t.Context(), nil)
 	if err != nil || len(report.Checks) != len(checks) || report.Pending != nil {
 		t.Fatalf("%d checks, pending %v, %v", len(report.Checks), report.Pending, err)
 	}
@@ -211,7 +212,7 @@ func TestNothingWrong(t *testing.T) {
 			t.Errorf("%s does not apply: %s", r.ID, r.Text)
 		}
 	}
-	report, _ = New(Facts{Root: t.TempDir()}).Run(t.Context(), nil)
+	report, _ = New(func() Facts { return Facts{Root: t.TempDir()} }).Run(t.Context(), nil)
 	wrong := ""
 	for _, r := range report.Checks {
 		if !r.OK {
@@ -242,9 +243,9 @@ func TestNoFault(t *testing.T) {
 		{"a source installation", "packageIntegrity", func(d *device) { d.remove("var/lib/dpkg") }, "does not apply"},
 		{"a certificate", "credentialsEnd", func(d *device) { d.certificateUntil(31 * day) }, "in 3"},
 		{"a corroborated clock", "clock", func(d *device) { d.Clock = func() (string, time.Time) { return "corroborated", time.Time{} } }, "corroborated"},
-		{"an address for a name", "dns", func(d *device) { d.Hub.Host = "2001:db8::7" }, "needs no name server"},
+		{"an address for a name", "dns", func(d *device) { d.hub.Host = "2001:db8::7" }, "needs no name server"},
 		{"a port that is closed is told once", "tlsChain", func(d *device) {
-			d.Hub.dial = func(context.Context, string, string) (net.Conn, error) { return nil, errTest }
+			d.hub.dial = func(context.Context, string, string) (net.Conn, error) { return nil, errTest }
 		}, "does not apply"},
 		{"a free line while the service does not run", "lineFree", func(d *device) {
 			d.Service.Asked = false

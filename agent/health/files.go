@@ -40,7 +40,7 @@ func checkConfiguration(_ context.Context, f *Facts) finding {
 			return faultConfigurationWrong.with(err)
 		}
 	}
-	if c.InUse != nil {
+	if c.InUse != "" {
 		return faultConfigurationInUse.with(c.InUse)
 	}
 	for _, named := range c.Named {
@@ -60,7 +60,7 @@ func checkPermissions(_ context.Context, f *Facts) finding {
 	if f.Configuration.File == "" {
 		return notHere("there is no configuration file")
 	}
-	files := append([]NamedFile{{Path: f.Configuration.File}}, f.Configuration.Named...)
+	files := append([]NamedFile{{Path: f.Configuration.File, Secret: f.Configuration.Secret}}, f.Configuration.Named...)
 	for _, dir := range credentialDirectories {
 		files = append(files, NamedFile{Path: dir, Secret: true})
 		for _, name := range f.tree().glob(dir + "/*") {

@@ -55,14 +55,15 @@ func checkCredentialsEnd(_ context.Context, f *Facts) finding {
 }
 
 func checkDNS(ctx context.Context, f *Facts) finding {
-	host := f.Hub.Host
+	h := f.hub()
+	host := h.Host
 	switch {
 	case host == "":
 		return notHere(noHub)
 	case net.ParseIP(host) != nil:
 		return fine("%s is an address, which needs no name server", host)
 	}
-	lookup := f.Hub.lookup
+	lookup := h.lookup
 	if lookup == nil {
 		lookup = net.DefaultResolver.LookupHost
 	}
@@ -88,7 +89,7 @@ func (h Hub) connect(ctx context.Context) (net.Conn, error) {
 func (h Hub) address() string { return net.JoinHostPort(h.Host, h.Port) }
 
 func checkPort(ctx context.Context, f *Facts) finding {
-	h := f.Hub
+	h := f.hub()
 	if h.Host == "" {
 		return notHere(noHub)
 	}
@@ -101,9 +102,12 @@ func checkPort(ctx context.Context, f *Facts) finding {
 }
 
 func checkTLS(ctx context.Context, f *Facts) finding {
-	h := f.Hub
-	if h.Host == "" || h.TLS == nil {
+	h := f.hub()
+	switch {
+	case h.Host == "":
 		return notHere(noHub)
+	case h.TLS == nil:
+		return notHere("there are no credentials that can be used")
 	}
 	raw, err := h.connect(ctx)
 	if err != nil {
@@ -114,7 +118,7 @@ func checkTLS(ctx context.Context, f *Facts) finding {
 	config.Time, config.InsecureSkipVerify = f.now, false
 	conn := tls.Client(raw, config)
 	if err := conn.HandshakeContext(ctx); err != nil {
-		return f.tlsFault(err)
+		return h.tlsFault(err, f.now())
 	}
 	// The chain is as good as the first of its certificates to end.
 	var end time.Time
@@ -133,32 +137,33 @@ func checkTLS(ctx context.Context, f *Facts) finding {
 }
 
 // tlsFault says what the error of a handshake means.
-func (f *Facts) tlsFault(err error) finding {
+func (h Hub) tlsFault(err error, now time.Time) finding {
 	if unknown, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
-		return faultChainUnknown.with(f.Hub.Host, unknown)
+		return faultChainUnknown.with(h.Host, unknown)
 	}
 	if name, ok := errors.AsType[x509.HostnameError](err); ok {
-		return faultChainName.with(f.Hub.Host, name)
+		return faultChainName.with(h.Host, name)
 	}
 	if invalid, ok := errors.AsType[x509.CertificateInvalidError](err); ok && invalid.Reason == x509.Expired {
-		return faultChainTime.with(f.Hub.Host, formatTime(f.now()), invalid)
+		return faultChainTime.with(h.Host, formatTime(now), invalid)
 	}
-	return faultChainTLS.with(f.Hub.address(), err)
+	return faultChainTLS.with(h.address(), err)
 }
 
 func checkHub(_ context.Context, f *Facts) finding {
+	h := f.hub()
 	switch {
-	case f.Hub.Host == "":
+	case h.Host == "":
 		return notHere(noHub)
-	case f.Hub.Connection == nil:
+	case h.Connection == nil:
 		return notHere("only the service knows, and it does not run")
 	}
-	up, why := f.Hub.Connection()
+	up, why := h.Connection()
 	switch {
 	case up:
-		return fine("the device is connected to %s", f.Hub.Host)
+		return fine("the device is connected to %s", h.Host)
 	case why == nil:
-		return faultHub.with(f.Hub.Host, "there was no answer yet")
+		return faultHub.with(h.Host, "there was no answer yet")
 	}
-	return faultHub.with(f.Hub.Host, why)
+	return faultHub.with(h.Host, why)
 }

@@ -2,6 +2,7 @@ package health
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"unicode"
 )
@@ -28,6 +29,17 @@ type Result struct {
 type Report struct {
 	Checks  []Result `json:"checks"`            // in the order of [IDs]
 	Pending []string `json:"pending,omitempty"` // ids of checks that did not come back in time
+}
+
+// All are the results in the order in which they are reported, with a fault for
+// each check that is pending.
+func (r Report) All() []Result {
+	all := slices.Clone(r.Checks)
+	for _, id := range r.Pending {
+		all = append(all, faultPending.with(id, reportWithin).result(id))
+	}
+	slices.SortStableFunc(all, func(a, b Result) int { return slices.Index(IDs(), a.ID) - slices.Index(IDs(), b.ID) })
+	return all
 }
 
 // finding is what a check finds: nil fault means that all is well.

@@ -50,12 +50,13 @@ func setModes(root string) (err error) {
 type device struct {
 	*testing.T
 	Facts
+	hub Hub
 }
 
 func newDevice(t *testing.T) *device {
 	t.Helper()
 	root := pristine
-	d := &device{t, Facts{
+	d := &device{T: t, Facts: Facts{
 		Root: root, UID: os.Getuid(), GID: os.Getgid(), StateDir: "/var/lib/latchd",
 		Configuration: Configuration{
 			File: "/etc/latchd/latchd.toml",
@@ -66,7 +67,6 @@ func newDevice(t *testing.T) *device {
 			Parse: func() error { return nil },
 		},
 		Credentials: func() (Credentials, error) { return Credentials{Text: "a key for door-7"}, nil },
-		Hub:         Hub{Host: "hub.example", Port: "8883", Connection: func() (bool, error) { return true, nil }},
 		Clock:       func() (string, time.Time) { return "synchronized", time.Now() },
 		Line: func(name string) (Line, error) {
 			return map[string]Line{
@@ -90,7 +90,9 @@ func newDevice(t *testing.T) *device {
 		Unsaved:  func(context.Context) string { return "" },
 		Boots:    func(time.Duration) int { return 1 },
 	}}
-	d.Hub.lookup = func(context.Context, string) ([]string, error) { return []string{"192.0.2.7"}, nil }
+	d.hub = Hub{Host: "hub.example", Port: "8883", Connection: func() (bool, error) { return true, nil }}
+	d.Hub = func() Hub { return d.hub }
+	d.hub.lookup = func(context.Context, string) ([]string, error) { return []string{"192.0.2.7"}, nil }
 	d.serveTLS("hub.example", time.Now().Add(300*day))
 	return d
 }
@@ -153,7 +155,7 @@ func (d *device) replace(name, old, new string) {
 // look runs one check.
 func (d *device) look(id string) Result {
 	d.Helper()
-	report, err := New(d.Facts).Run(context.Background(), []string{id})
+	report, err := New(func() Facts { return d.Facts }).Run(context.Background(), []string{id})
 	if err != nil {
 		d.Fatal(err)
 	}

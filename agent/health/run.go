@@ -25,7 +25,7 @@ const (
 
 // Checker runs the checks. Its methods may be called from any goroutine.
 type Checker struct {
-	facts  Facts
+	facts  func() Facts
 	checks []Check
 	slots  chan struct{} // holds one element per check that runs
 
@@ -40,8 +40,9 @@ type flight struct {
 	result Result
 }
 
-// New makes a Checker of a machine.
-func New(facts Facts) *Checker {
+// New makes a Checker of a machine. facts is called at the start of each run, so
+// that what is looked at may change; it waits for nothing.
+func New(facts func() Facts) *Checker {
 	return &Checker{facts: facts, checks: checks, slots: make(chan struct{}, atOnce), running: map[string]*flight{}}
 }
 
@@ -75,12 +76,13 @@ func (c *Checker) Run(ctx context.Context, ids []string) (Report, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, reportWithin)
 	defer cancel()
+	facts := c.facts()
 	var flights []*flight
 	var asked []string
 	for _, check := range c.checks {
 		if len(ids) == 0 || slices.Contains(ids, check.ID) {
 			asked = append(asked, check.ID)
-			flights = append(flights, c.start(check))
+			flights = append(flights, c.start(check, &facts))
 		}
 	}
 	report := Report{Checks: []Result{}}
@@ -100,7 +102,7 @@ func (c *Checker) Run(ctx context.Context, ids []string) (Report, error) {
 }
 
 // start starts a check, or gives the one that is under way.
-func (c *Checker) start(check Check) *flight {
+func (c *Checker) start(check Check, facts *Facts) *flight {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if f := c.running[check.ID]; f != nil {
@@ -110,7 +112,7 @@ func (c *Checker) start(check Check) *flight {
 	c.running[check.ID] = f
 	go func() {
 		c.slots <- struct{}{}
-		f.result = c.look(check)
+		f.result = look(check, facts)
 		<-c.slots
 		c.mu.Lock()
 		delete(c.running, check.ID)
@@ -122,7 +124,7 @@ func (c *Checker) start(check Check) *flight {
 
 // look carries a check out. One that panics is a fault like another: the process
 // holds a door.
-func (c *Checker) look(check Check) (r Result) {
+func look(check Check, facts *Facts) (r Result) {
 	ctx, cancel := context.WithTimeout(context.Background(), checkWithin)
 	defer cancel()
 	defer func() {
@@ -130,5 +132,5 @@ func (c *Checker) look(check Check) (r Result) {
 			r = faultCheckPanics.with(check.ID, p).result(check.ID)
 		}
 	}()
-	return check.look(ctx, &c.facts).result(check.ID)
+	return check.look(ctx, facts).result(check.ID)
 }

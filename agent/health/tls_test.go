@@ -40,7 +40,7 @@ func (d *device) serveTLS(name string, end time.Time) {
 	}
 	roots := x509.NewCertPool()
 	roots.AddCert(certificate)
-	d.Hub.TLS = &tls.Config{ServerName: d.Hub.Host, RootCAs: roots, MinVersion: tls.VersionTLS12}
+	d.hub.TLS = &tls.Config{ServerName: d.hub.Host, RootCAs: roots, MinVersion: tls.VersionTLS12}
 	served := &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}}
 	d.serve(func(conn net.Conn) {
 		_ = tls.Server(conn, served).Handshake() // the client tells what went wrong
@@ -68,7 +68,7 @@ func (d *device) serve(answer func(net.Conn)) {
 			}()
 		}
 	}()
-	d.Hub.dial = func(ctx context.Context, _, _ string) (net.Conn, error) {
+	d.hub.dial = func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, "tcp", listener.Addr().String())
 	}
 }
