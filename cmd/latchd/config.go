@@ -53,6 +53,10 @@ type doorConfig struct {
 	HeldOpenAfter text   `toml:"held_open_after"`
 	SettleTime    text   `toml:"settle_time"`
 
+	// HardwareRelease is the installer's word that a release in series with a
+	// fail-safe lock opens it without this program; latchd check asks for it.
+	HardwareRelease bool `toml:"hardware_release"`
+
 	Contact inputConfig `toml:"contact"` // active when the door is open
 	Bolt    inputConfig `toml:"bolt"`    // active when the bolt is thrown
 	Button  inputConfig `toml:"button"`  // active while somebody presses it
