@@ -74,9 +74,6 @@ func (q *queue) take(r record, size int) {
 	case recordHead:
 		q.next, q.once = max(q.next, r.Next), r.Once
 		q.settle(r.Done)
-		if r.Lost != nil {
-			q.lost = *r.Lost
-		}
 	case recordEvent, recordMark:
 		e := Entry{Seq: r.Seq, Event: *r.Event, size: size}
 		if r.Type == recordMark {
@@ -147,15 +144,15 @@ func (q *queue) dropOldest() {
 // encode writes the queue as a journal of its own.
 func (q *queue) encode() ([]byte, error) {
 	head := record{Type: recordHead, Format: format, Next: q.next, Done: q.done, Once: q.once}
-	if !q.lost.isNothing() {
-		head.Lost = &q.lost
-	}
 	text, err := appendRecord(nil, head)
 	for i := range q.waiting {
 		if err != nil {
 			return nil, err
 		}
 		text, err = appendRecord(text, q.waiting[i].record())
+	}
+	if err == nil && !q.lost.isNothing() { // behind the marks, which end a loss
+		text, err = appendRecord(text, record{Type: recordLost, Lost: &q.lost, Done: q.done})
 	}
 	return text, err
 }

@@ -21,7 +21,7 @@ type record struct {
 	Seq    uint64     `json:"seq,omitempty"`    // of an event and a mark
 	Done   uint64     `json:"done,omitempty"`   // of the head, done and lost: none up to this number waits any more
 	Event  *Event     `json:"event,omitempty"`  // of an event and a mark
-	Lost   *Lost      `json:"lost,omitempty"`   // of the head, lost and a mark
+	Lost   *Lost      `json:"lost,omitempty"`   // of lost and a mark
 	Boot   string     `json:"boot,omitempty"`   // of a boot
 	Booted time.Time  `json:"booted,omitzero"`  // of a boot: when it began, by a trusted clock
 }
