@@ -15,6 +15,9 @@ const (
 	EventHeldOpen    EventName = "doorHeldOpen"   // the alarm began
 	EventButtonStuck EventName = "buttonStuck"    // the alarm began
 	EventExit        EventName = "requestToExit"  // the button was pressed
+
+	EventLockdownBegan EventName = "lockdownBegan" // or goes on after a reboot
+	EventLockdownEnded EventName = "lockdownEnded"
 )
 
 // Cause is what set an event off.

@@ -257,11 +257,34 @@ func TestModes(t *testing.T) {
 		}},
 		{"lockDoor without lockTime during a lockdown changes nothing", Policy{}, func(b *bench) {
 			b.lock(time.Hour)
+			b.heard(EventLockdownBegan)
 			b.pass(time.Minute)
 			b.lock()
 			b.is(StateLocked, ModeLockdown)
 			b.ends(59 * time.Minute)
 			b.heard()
+		}},
+		{"a lockdown is told when it begins and when it ends", Policy{}, func(b *bench) {
+			b.lock(time.Minute)
+			b.heard(EventLockdownBegan)
+			b.lock(time.Hour)
+			b.heard()
+			b.pass(time.Hour)
+			b.heard(EventLockdownEnded)
+			b.unlock(5 * sec)
+			b.lock(time.Minute)
+			b.heard(EventUnlocked, EventLockdownBegan, EventLocked)
+			b.press()
+			b.lock(0)
+			b.heard(EventExit, EventUnlocked, EventLockdownEnded, EventLocked)
+		}},
+		{"an unlock and a lock in one burst are both told", Policy{}, func(b *bench) {
+			b.unlock(5 * sec)
+			b.press()
+			b.lock()
+			b.release()
+			b.press()
+			b.heard(EventUnlocked, EventExit, EventLocked, EventExit, EventUnlocked)
 		}},
 		{"lockDoor ends any unlock at once", Policy{}, func(b *bench) {
 			for _, begin := range []func(){func() { b.unlock(60 * sec) }, func() { b.hold() }, b.press} {

@@ -81,6 +81,12 @@ func (m *machine) raise(alarm *bool, now bool, event EventName) {
 // noteState works out what is reported, and the events that follow from it.
 func (m *machine) noteState() {
 	state, mode := m.state(), m.mode()
+	switch lockdown := mode == ModeLockdown; {
+	case lockdown && m.Mode != ModeLockdown:
+		m.emit(EventLockdownBegan)
+	case !lockdown && m.Mode == ModeLockdown:
+		m.emit(EventLockdownEnded)
+	}
 	if state != m.State || mode != m.Mode {
 		m.State, m.Mode, m.Since = state, mode, m.now
 	}
