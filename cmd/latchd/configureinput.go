@@ -122,11 +122,11 @@ type validated struct {
 	warnings []string
 }
 
-// validate says what is wrong with a set, and how to mend it. caFile is of the
+// validate says what is wrong with a set, and how to mend it. configuredCA is of the
 // configuration: without a CA in the set the service trusts by that. On a bench
 // nobody may have set the clock, so there a certificate that is not valid yet is
 // no more than a warning.
-func (s credentialSet) validate(caFile string, now time.Time, onBench bool) (validated, error) {
+func (s credentialSet) validate(configuredCA string, now time.Time, onBench bool) (validated, error) {
 	var v validated
 	var err error
 	if v.connection, err = iothub.ParseDeviceConnectionString(string(s[connectionFile])); err != nil {
@@ -158,8 +158,8 @@ func (s credentialSet) validate(caFile string, now time.Time, onBench bool) (val
 			}
 			v.roots.AddCert(c)
 		}
-	} else if caFile != "" {
-		if v.roots, err = device.LoadRootCAs(caFile); err != nil {
+	} else if configuredCA != "" {
+		if v.roots, err = device.LoadRootCAs(configuredCA); err != nil {
 			return v, fmt.Errorf("hub.ca_file of the configuration: %w", err)
 		}
 	}
