@@ -63,7 +63,7 @@ func main() {
 const usage = `Usage: latchd [--config FILE] [--simulate]
        latchd --check-config [--config FILE]
        latchd --version
-       latchd configure | status | door [OPTION]...
+       latchd configure | status | check | door [OPTION]...
 
 latchd keeps a door lock, reboots this machine on command and proves it, and
 keeps its device twin in an IoT hub true. It runs until SIGTERM, which is an
@@ -72,6 +72,7 @@ ordered stop: it ends any unlock and locks the door.
 Commands (each has its own --help):
   configure   tell this device its hub and its key, and connect once to check
   status      what the latchd that runs on this machine is doing
+  check       look for what is wrong with this device, with a remedy for each fault
   door        lock or unlock the door through it, or say how the door is
 
 Options:
@@ -103,6 +104,8 @@ func (p program) run(ctx context.Context, args []string) int {
 		return p.configure(ctx, rest)
 	case "status":
 		return p.status(ctx, rest)
+	case "check":
+		return p.check(ctx, rest)
 	case "door":
 		return p.door(ctx, rest)
 	default:
