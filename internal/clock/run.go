@@ -9,10 +9,12 @@ import (
 )
 
 const (
-	// lookUntrusted and lookTrusted are the pauses between two looks at the system
-	// clock and the marker, which cost two system calls. Steps are told by the
-	// kernel; looking finds them where it does not, and the touch of the marker.
-	lookUntrusted = 2 * time.Second
+	// lookFirst is the pause between two looks at the system clock and the marker
+	// after something happened, because more is to come. It doubles to one of the
+	// others. The kernel tells of steps; looking finds them where it does not, and
+	// finds the touch of the marker.
+	lookFirst     = time.Second
+	lookUntrusted = 10 * time.Second
 	lookTrusted   = 30 * time.Second
 )
 
@@ -30,15 +32,11 @@ func (c *Clock) Run(ctx context.Context) {
 
 // keepLooking watches the system clock and the marker.
 func (c *Clock) keepLooking(ctx context.Context) {
-	jumps := c.jumps(ctx)
+	jumps, pause := c.jumps(ctx), lookFirst
 	for {
 		c.look()
 		c.lookAtMarker()
 		changed, _ := c.watch()
-		pause := lookUntrusted
-		if c.Trusted() {
-			pause = lookTrusted
-		}
 		timer := time.NewTimer(pause)
 		select {
 		case <-ctx.Done():
@@ -48,8 +46,15 @@ func (c *Clock) keepLooking(ctx context.Context) {
 			if !ok { // the kernel does not tell; looking has to do
 				jumps = nil
 			}
-		case <-changed: // the pause may be another one now
+			pause = lookFirst
+		case <-changed:
+			pause = lookFirst
 		case <-timer.C:
+			longest := lookUntrusted
+			if c.Trusted() {
+				longest = lookTrusted
+			}
+			pause = min(2*pause, longest)
 		}
 		timer.Stop()
 	}
