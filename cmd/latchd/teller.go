@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync"
 	"time"
 
 	"latchd/internal/systemd"
@@ -14,7 +15,9 @@ import (
 type teller struct {
 	s    *service
 	wake chan struct{}
-	said string
+
+	telling sync.Mutex // held while a status goes out: systemd keeps the last, which must be the newest
+	said    string     // guarded by telling
 }
 
 func newTeller(s *service) *teller {
@@ -89,6 +92,8 @@ func (t *teller) feed() {
 }
 
 func (t *teller) tellStatus() {
+	t.telling.Lock()
+	defer t.telling.Unlock()
 	line := t.s.statusLine()
 	if line == t.said {
 		return
