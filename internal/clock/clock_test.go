@@ -17,6 +17,8 @@ var (
 	truth = time.Date(2027, 3, 4, 5, 6, 7, 0, time.UTC) // at the boot of a world
 )
 
+var errNoHub = errors.New("no route to the hub")
+
 // world is a machine with two clocks, NTP and a hub, in the bubble of a test.
 type world struct {
 	t      *testing.T
@@ -38,7 +40,7 @@ func newWorld(t *testing.T, system time.Time) *world {
 	return &world{
 		t: t, booted: time.Now().Add(-10 * time.Second), wrong: system.Sub(truth),
 		jumps: make(chan struct{}, 1), told: make(chan struct{}, 1000),
-		hubErr: errors.New("no route to the hub"),
+		hubErr: errNoHub,
 	}
 }
 

@@ -2,8 +2,11 @@ package clock
 
 import (
 	"context"
+	"net"
+	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/godbus/dbus/v5"
 	"github.com/godbus/dbus/v5/prop"
@@ -37,5 +40,22 @@ func TestTimedate(t *testing.T) {
 	cancel()
 	if _, err := ask(gone); err == nil {
 		t.Error("an answer after the end of the context")
+	}
+}
+
+func TestTimedateThatDoesNotAnswer(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "bus")
+	l, err := net.Listen("unix", path) // whose backlog takes the connection
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	ask := timedate(func(ctx context.Context) (*dbus.Conn, error) {
+		return dbus.Connect("unix:path="+path, dbus.WithContext(ctx))
+	})
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	if _, err := ask(ctx); err == nil {
+		t.Error("an answer came")
 	}
 }
