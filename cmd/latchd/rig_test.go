@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"latchd/agent"
+	"latchd/agent/health"
 	"latchd/firmware"
 	"latchd/gpio"
 	"latchd/iothub"
@@ -76,8 +77,10 @@ func (r *rig) start() {
 	wall := r.clock.wall
 	doors.wall.Store(&wall)
 	theDoor, policyOfFile := doors.take(cfg, nil)
-	a := agent.New(agent.Config{
-		Door: theDoor, Machine: r.machine, Clock: r.clock, Device: r.device,
+	var a *agent.Agent
+	a = agent.New(agent.Config{
+		Diagnostics: health.New(func() health.Facts { return r.diagnose(cfg, theDoor, a) }),
+		Door:        theDoor, Machine: r.machine, Clock: r.clock, Device: r.device,
 		Boot: agent.Boot{ID: r.machine.id, Cause: r.machine.cause}, StateDir: cfg.State.Directory,
 		Version: "1.2.0", Local: agent.Local{DoorPolicy: policy(policyOfFile)}, Log: log,
 	})
@@ -106,6 +109,18 @@ func (r *rig) start() {
 		r.hub.connect()
 	}
 	r.settle()
+}
+
+// diagnose is what the self-checks are told.
+func (r *rig) diagnose(cfg config, d agent.Door, a *agent.Agent) health.Facts {
+	settings, err := cfg.settings().Complete()
+	if err != nil {
+		r.Error(err)
+	}
+	return diagnosis{config: cfg, simulate: true, alive: &alive{
+		settings: settings, door: d, machine: r.machine, clock: r.clock, agent: a,
+		link: func() (bool, time.Duration, error) { return r.hub.online(), 0, nil },
+	}}.facts()
 }
 
 // settle lets everything happen that needs no time.
