@@ -13,16 +13,14 @@ import (
 	"testing"
 	"time"
 
+	"latchd/agent/health"
 	"latchd/firmware"
 	"latchd/test/dtdl"
 )
 
 // notBuilt is what the model already says of the contract and this agent does not
 // do yet. A row must go when the agent learns it: the tests below see to that.
-var notBuilt = map[string]bool{
-	"maintenance": true, "maintenanceStatus": true, // properties
-	"runDiagnostics": true, // commands
-}
+var notBuilt = map[string]bool{"maintenance": true, "maintenanceStatus": true}
 
 // readModel gives the model that the agent announces.
 var readModel = sync.OnceValues(func() (*dtdl.Interface, error) { return dtdl.Read("../../docs/model", modelID) })
@@ -40,7 +38,7 @@ func model(t *testing.T) *dtdl.Interface {
 type modelled struct {
 	*rig
 	model *dtdl.Interface
-	seen  map[string]bool // paths of the model that a report had
+	seen  map[string]bool // paths of the model that a report had, telemetry and events
 }
 
 // ask calls a method and compares the answer with the model's.
@@ -159,13 +157,48 @@ func onModel(t *testing.T, test func(m *modelled)) map[string]bool {
 	inBubbleWith(t, door, func(r *rig) {
 		m.rig = r
 		test(m)
+		m.pass(2 * time.Second) // events are gathered before they are sent
 		m.checkReports()
+		m.checkEvents()
 	})
 	return m.seen
 }
 
-// neverReported are the members of the model that no test here brings about.
-var neverReported = []string{"door.fault", "agent.fault"}
+// checkEvents compares the messages that were sent: each key of a body is a
+// telemetry of the model.
+func (m *modelled) checkEvents() {
+	m.Helper()
+	m.hub.mu.Lock()
+	events := m.hub.events
+	m.hub.mu.Unlock()
+	for _, message := range events {
+		var body map[string]any
+		if err := json.Unmarshal(message.Body, &body); err != nil {
+			m.Errorf("an event is no object: %v: %s", err, message.Body)
+		}
+		for key, value := range body {
+			c := m.model.Contents[key]
+			if c == nil || c.Type != "Telemetry" {
+				m.Errorf("an event has %s, and the model has no such telemetry: %s", key, message.Body)
+			} else if err := c.Schema.Check(value, key, m.saw); err != nil {
+				m.Errorf("an event is not as the model says: %v: %s", err, message.Body)
+			}
+		}
+		name, _ := body["event"].(string)
+		if name == "" || message.Properties["event"] != name {
+			m.Errorf("the property event of a message is %q: %s", message.Properties["event"], message.Body)
+		}
+		m.saw("event " + name)
+	}
+}
+
+// unseen are the members of the model that no scene here brings about: what is
+// wrong with the hardware or the configuration, what a bolt sensor tells, and what
+// happens when there are too many events.
+var unseen = []string{
+	"door.fault", "agent.fault", "fault", "event doorFault", "event doorFaultEnded", "event doorJammed",
+	"suppressed", "event eventsLost", "from", "to", "count",
+}
 
 // What the device reports and answers, whatever happens to it, is what the model
 // says; and what the model says is reported.
@@ -180,9 +213,13 @@ func TestDeviceReportsItsModel(t *testing.T) {
 			m.checkReports()
 			m.ask(200, "lockDoor", `{"lockTime":600}`)
 			m.ask(423, "unlockDoor", `{}`)
-			m.input("contact", "open") // forced
+			m.input("contact", "closed")
+			m.input("contact", "open")
+			m.reported("door.alarm", "forcedOpen")
 			m.checkReports()
 			m.ask(200, "getStatus", ``)
+			m.input("contact", "closed")
+			m.ask(200, "lockDoor", `{"lockTime":0}`)
 		},
 		"held open": func(m *modelled) {
 			m.ask(200, "unlockDoor", `{}`)
@@ -261,20 +298,55 @@ func TestDeviceReportsItsModel(t *testing.T) {
 			})
 		}
 	})
-	for name, c := range model(t).Contents {
-		if c.Type != "Property" {
-			continue
+	for _, path := range told(model(t)) {
+		if notBuilt[path] && seen[path] {
+			t.Errorf("%s is reported; take it off notBuilt", path)
 		}
-		if notBuilt[name] {
-			if seen[name] {
-				t.Errorf("%s is reported; take it off notBuilt", name)
-			}
-			continue
+		property, _, _ := strings.Cut(path, ".")
+		if !seen[path] && !notBuilt[property] && !slices.Contains(unseen, path) {
+			t.Errorf("the model has %s, which the device never told", path)
 		}
-		for _, path := range c.Schema.Paths(name) {
-			if !seen[path] && !slices.Contains(neverReported, path) {
-				t.Errorf("the model has %s, which no report had", path)
-			}
+	}
+}
+
+// told is all that the model says of what a device tells by itself: its properties
+// with their members, its telemetry, its events.
+func told(m *dtdl.Interface) []string {
+	var all []string
+	for name, c := range m.Contents {
+		if c.Type == "Property" || c.Type == "Telemetry" {
+			all = append(all, c.Schema.Paths(name)...)
+		}
+	}
+	for _, name := range m.Contents["event"].Schema.Values {
+		all = append(all, "event "+name.(string))
+	}
+	return all
+}
+
+// The agent hands on what the checks found; the model says what that is.
+func TestDiagnosticsAreTheirModel(t *testing.T) {
+	report := health.Report{Pending: []string{"dns"}}
+	for _, severity := range []health.Severity{health.Error, health.Warning, health.Info} {
+		report.Checks = append(report.Checks, health.Result{ID: "clock", Severity: severity, Text: "t", Remedy: "r"})
+	}
+	text, err := json.Marshal(report)
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer := map[string]any{}
+	if err := json.Unmarshal(text, &answer); err != nil {
+		t.Fatal(err)
+	}
+	answer["Response"] = "runDiagnostics called successfully"
+	seen := map[string]bool{}
+	schema := model(t).Contents["runDiagnostics"].Response
+	if err := schema.Check(answer, "a", func(path string) { seen[path] = true }); err != nil {
+		t.Error(err)
+	}
+	for _, path := range schema.Paths("a") {
+		if !seen[path] {
+			t.Errorf("the model has %s, and the report of the checks has not", path)
 		}
 	}
 }
@@ -316,12 +388,6 @@ func TestDeviceTakesItsModelsCommands(t *testing.T) {
 			t.Parallel()
 			onModel(t, func(m *modelled) {
 				a := m.call(name, ``)
-				if notBuilt[name] {
-					if a.status != 404 {
-						m.Errorf("%s answers %s; take it off notBuilt", name, a)
-					}
-					return
-				}
 				if a.status == 404 {
 					m.Fatalf("%s answers %s", name, a)
 				}
@@ -338,7 +404,7 @@ func TestDeviceTakesItsModelsCommands(t *testing.T) {
 var samples = map[string]any{
 	"commandId": "model-1", "notAfter": "2098-01-01T00:00:00Z", "operationId": "op-1",
 	"lockTime": 10, "unlockTime": 2.5, "delay": 60, "reason": "a reason",
-	"hold": true, "force": true, "dryRun": true, "checks": []string{},
+	"hold": true, "force": true, "dryRun": true, "checks": health.IDs()[:1],
 }
 
 func checkRequest(m *modelled, name string, request *dtdl.Schema) {
@@ -401,7 +467,7 @@ func TestModelHasWhatTheDeviceKnows(t *testing.T) {
 			}
 		}
 		for name, c := range m.model.Contents {
-			if c.Type != "Command" || notBuilt[name] {
+			if c.Type != "Command" {
 				continue
 			}
 			for _, word := range words {
