@@ -38,6 +38,12 @@ func scriptProgram() program {
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata", RequireExplicitExec: true, RequireUniqueNames: true,
+		Setup: func(env *testscript.Env) error {
+			// Under the race detector each program that ends well would wait a second,
+			// for races in goroutines that have not ended.
+			env.Setenv("GORACE", "atexit_sleep_ms=0")
+			return nil
+		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"await": await, "certificate": certificate, "mode": mode,
 		},
