@@ -285,7 +285,7 @@ func TestCorroborate(t *testing.T) {
 	if state, _ := c.State(); state != Corroborated {
 		t.Errorf("the clock is %s", state)
 	}
-	if off := c.Now().Sub(date.Add(time.Since(began))); abs(off) > 2*time.Second {
+	if off := c.Now().Sub(date.Add(time.Since(began))); abs(off) > tripWithin {
 		t.Errorf("the time is off by %v", off)
 	}
 }

@@ -40,7 +40,7 @@
 //     synchronization counts, if it was touched after the last step.
 //     timedated is started by the question and leaves when idle, so it is asked
 //     when there is reason to: at the start, when the marker is touched, at a step,
-//     and else after growing pauses. Answered yes, it is asked twice a day.
+//     and else after growing pauses. Answered yes, it is asked about daily.
 //   - The hub: two answers over HTTPS whose Date headers agree to 5 s, by the time
 //     that passed between them. Where the system clock agrees as well it is
 //     believed, being the finer one; else the time runs on the headers' offset

@@ -39,12 +39,12 @@ func watchJumps(ctx context.Context) <-chan struct{} {
 		defer timer.Close()
 		defer stop()
 		for {
-			if err := arm(timer); err != nil {
-				return
+			err := arm(timer)
+			if err == nil {
+				var expirations [8]byte
+				_, err = timer.Read(expirations[:])
 			}
-			var expirations [8]byte
-			_, err := timer.Read(expirations[:])
-			if !errors.Is(err, unix.ECANCELED) {
+			if !errors.Is(err, unix.ECANCELED) { // arming says that too, of a step just before
 				return // the clock has reached the year of never, or ctx has ended
 			}
 			poke(jumps)

@@ -20,6 +20,8 @@ const (
 	// is noticed late.
 	askFirst = 4 * time.Second
 	askCap   = 30 * time.Minute
+	// askCapTrusted is askCap while there is no hurry: the hub vouches, or NTP did.
+	askCapTrusted = 2 * time.Hour
 
 	// askWithin bounds one question: starting timedated on a busy Pi takes seconds.
 	askWithin = 15 * time.Second
@@ -37,20 +39,13 @@ const (
 // keepAskingNTP asks whether NTP vouches for the system clock when there is a
 // reason to.
 func (c *Clock) keepAskingNTP(ctx context.Context) {
-	pauses := backoff.Policy{Base: askFirst, Cap: askCap}
+	pauses := backoff.Policy{Base: askFirst}
 	for {
 		c.askNTP(ctx)
 		if backoff.Sleep(ctx, askAtMost) != nil {
 			return
 		}
-		pause := askFirst/4 + pauses.Next()
-		c.mu.Lock()
-		if c.belief.isSettled() {
-			pauses.Reset()
-			pause = spread(askAgain)
-		}
-		c.mu.Unlock()
-		timer := time.NewTimer(pause)
+		timer := time.NewTimer(c.untilAsking(&pauses))
 		select {
 		case <-ctx.Done():
 		case <-timer.C:
@@ -59,6 +54,21 @@ func (c *Clock) keepAskingNTP(ctx context.Context) {
 		}
 		timer.Stop()
 	}
+}
+
+// untilAsking is how long NTP is left alone unless something happens.
+func (c *Clock) untilAsking(pauses *backoff.Policy) time.Duration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.belief.isSettled() {
+		pauses.Reset()
+		return spread(askAgain)
+	}
+	pauses.Cap = askCap
+	if trusted(c.belief.state()) {
+		pauses.Cap = askCapTrusted
+	}
+	return askFirst/4 + pauses.Next()
 }
 
 // askNTP asks once. What is answered holds for the system clock of that moment,

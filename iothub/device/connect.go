@@ -104,6 +104,9 @@ func (s *session) connect(ctx context.Context) error {
 		s.untrusted = trust
 	}
 	err := s.establish(ctx)
+	if err == nil {
+		s.untrusted = nil // what comes now has other reasons
+	}
 	if s.untrusted != nil && dependsOnTime(err, s.client.connection.X509) {
 		return &clockError{err}
 	}

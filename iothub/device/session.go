@@ -51,7 +51,7 @@ type session struct {
 	messages   *gauge        // QoS 1 messages and methods that are not finished
 
 	expires     time.Time       // of the token; zero without one
-	untrusted   <-chan struct{} // closes when the clock is trusted; nil: it was when the session began
+	untrusted   <-chan struct{} // closes when the clock is trusted; nil: it was, or it did not matter
 	connectedAt time.Time       // of CONNACK; zero before
 	upAt        time.Time       // of the first twin; zero before
 
