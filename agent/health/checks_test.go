@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -96,7 +97,7 @@ func TestOrder(t *testing.T) {
 // no other one; one that heeds its context is over in time.
 func TestTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		started := 0
+		var started atomic.Int32
 		hang := make(chan struct{})
 		facts := Facts{
 			Root: t.TempDir(),
@@ -107,7 +108,7 @@ func TestTime(t *testing.T) {
 				}}
 			},
 			Lockable: func(string) error {
-				started++
+				started.Add(1)
 				<-hang
 				return nil
 			},
@@ -132,8 +133,8 @@ func TestTime(t *testing.T) {
 				t.Fatalf("%+v", dns)
 			}
 		}
-		if started != 1 {
-			t.Errorf("a check that hangs was started %d times", started)
+		if n := started.Load(); n != 1 {
+			t.Errorf("a check that hangs was started %d times", n)
 		}
 		begin := time.Now()
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
@@ -143,7 +144,7 @@ func TestTime(t *testing.T) {
 		}
 		close(hang)
 		synctest.Wait()
-		if report, _ := c.Run(context.Background(), []string{"stateDirectory"}); len(report.Checks) != 1 || started != 2 {
+		if report, _ := c.Run(context.Background(), []string{"stateDirectory"}); len(report.Checks) != 1 || started.Load() != 2 {
 			t.Errorf("a check that came back is not started again: %+v", report)
 		}
 	})
