@@ -14,6 +14,10 @@
 // properties are acknowledged with value, code and version; those accepted
 // are kept on disk and hold without a network.
 //
+// What happens is told too, by events: the lock hands them over with
+// [Agent.DoorHappened], the outbox numbers and keeps them, and they go out when
+// they are on disk.
+//
 // The hub, the door, the machine and the clock are small interfaces declared
 // here ([Hub], [Door], [Machine], [Clock]). The package starts no process,
 // opens no connection and touches no hardware.

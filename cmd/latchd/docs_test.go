@@ -65,6 +65,8 @@ func (e *example) run(line string) {
 			}
 		}
 		e.compare(line, rest, held)
+	case "event":
+		e.compare(line, rest, e.nextEvent())
 	case "desired":
 		version, body, _ := strings.Cut(rest, " ")
 		var n int64
@@ -88,6 +90,25 @@ func (e *example) run(line string) {
 	default:
 		e.Fatalf("the example has a line that nobody knows: %s", line)
 	}
+}
+
+// nextEvent is the next one that the hub was sent.
+func (e *example) nextEvent() map[string]any {
+	e.Helper()
+	e.hub.mu.Lock()
+	none := len(e.hub.events) == 0
+	e.hub.mu.Unlock()
+	if none {
+		e.pass(2 * time.Second) // until it is on disk
+	}
+	e.hub.mu.Lock()
+	defer e.hub.mu.Unlock()
+	if len(e.hub.events) == 0 {
+		e.Fatal("no event came")
+	}
+	m := e.hub.events[0]
+	e.hub.events = e.hub.events[1:]
+	return e.decode(string(m.Body))
 }
 
 func (e *example) decode(text string) map[string]any {
