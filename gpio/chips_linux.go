@@ -37,7 +37,7 @@ var kernelChips = sync.OnceValues(func() ([]chip, error) {
 		}
 		chips = append(chips, known)
 	}
-	if len(chips) == 0 {
+	if len(chips) == 0 && len(failed) > 0 {
 		return nil, fmt.Errorf("list the GPIO chips: %w", errors.Join(failed...))
 	}
 	return chips, nil

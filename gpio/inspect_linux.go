@@ -17,6 +17,16 @@ type LineInfo struct {
 	Consumer string // who has it; "": nobody
 }
 
+// Chips names the kernel's GPIO chips by their labels.
+func Chips() ([]string, error) {
+	chips, err := kernelChips()
+	var labels []string
+	for _, c := range chips {
+		labels = append(labels, c.label)
+	}
+	return labels, err
+}
+
 // Inspect asks the kernel about a line; asking changes nothing. The error says why
 // the line is not there.
 func Inspect(line string) (LineInfo, error) {

@@ -2,6 +2,7 @@ package health
 
 import (
 	"context"
+	"errors"
 	"strings"
 )
 
@@ -36,11 +37,25 @@ func checkChip(_ context.Context, f *Facts) finding {
 	case f.Line == nil:
 		return notHere(notKernel)
 	}
-	line, err := f.Line(f.Door.Line)
+	chips, err := f.chips()
 	if err != nil {
-		return faultChip.with(f.Door.Line, err)
+		return faultChip.with(err)
 	}
-	return fine("%s is line %d of %s", f.Door.Line, line.Offset, line.Chip)
+	if line, err := f.Line(f.Door.Line); err == nil {
+		return fine("%s is line %d of %s", f.Door.Line, line.Offset, line.Chip)
+	}
+	return fine("there are %s", strings.Join(chips, ", "))
+}
+
+func (f *Facts) chips() ([]string, error) {
+	if f.Chips == nil {
+		return nil, errors.New("nobody knows")
+	}
+	chips, err := f.Chips()
+	if err == nil && len(chips) == 0 {
+		err = errors.New("there is none that this user may see")
+	}
+	return chips, err
 }
 
 func checkLine(_ context.Context, f *Facts) finding {
@@ -49,6 +64,9 @@ func checkLine(_ context.Context, f *Facts) finding {
 		return notHere(noLock)
 	case f.Line == nil:
 		return notHere(notKernel)
+	}
+	if _, err := f.chips(); err != nil {
+		return notHere("no GPIO chip can be found")
 	}
 	line, err := f.Line(f.Door.Line)
 	switch {

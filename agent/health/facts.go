@@ -27,6 +27,8 @@ type Facts struct {
 
 	// Clock is the clock's state in the contract's words, and since when.
 	Clock func() (state string, since time.Time)
+	// Chips are the labels of the kernel's GPIO chips.
+	Chips func() ([]string, error)
 	// Line is what the kernel says of a GPIO line; asking changes nothing.
 	Line func(name string) (Line, error)
 	// CanReboot is nil when this process may reboot the machine; the error names

@@ -154,11 +154,11 @@ var (
 		"go and see the door: forcedOpen and heldOpen end when it is closed, buttonStuck when the button or its wire is free",
 	}
 	faultChip = fault{
-		Error, "the chip of the lock's line %s cannot be found: %s",
-		"correct door.line, and see that the service's user may open the chip (ls -l /dev/gpiochip*; the package's udev rule gives it to the group latchd)",
+		Error, "no GPIO chip can be found: %s",
+		"see that there is one and that the service's user may open it (ls -l /dev/gpiochip*; the package's udev rule gives it to the group latchd)",
 	}
 	faultLineMissing = fault{
-		Error, "the line %s cannot be looked at: %s",
+		Error, "the lock's line %s cannot be found: %s",
 		"correct door.line in the configuration; gpioinfo lists the lines",
 	}
 	faultLineTaken = fault{

@@ -100,7 +100,8 @@ var made = []struct {
 	{"a broken lock", "lock", &faultLock, func(d *device) { d.status(DoorStatus{Fault: "set line: no such device"}) }, []string{"no such device"}},
 	{"a jammed lock", "lock", &faultLockJammed, func(d *device) { d.status(DoorStatus{State: "jammed"}) }, nil},
 	{"an alarm", "lock", &faultLockAlarm, func(d *device) { d.status(DoorStatus{State: "locked", Alarm: "forcedOpen"}) }, []string{"forcedOpen"}},
-	{"no such chip", "gpioChip", &faultChip, func(d *device) { d.line(Line{}, errTest) }, []string{"GPIO17", "udev"}},
+	{"no chip", "gpioChip", &faultChip, func(d *device) { d.Chips = func() ([]string, error) { return nil, nil } }, []string{"none", "udev"}},
+	{"no chips can be listed", "gpioChip", &faultChip, func(d *device) { d.Chips = func() ([]string, error) { return nil, errTest } }, []string{"no such luck"}},
 	{"no such line", "lineFree", &faultLineMissing, func(d *device) { d.line(Line{}, errTest) }, []string{"GPIO17"}},
 	{"a line that another holds", "lineFree", &faultLineTaken, func(d *device) { d.line(Line{"pinctrl-bcm2711", 17, "w1"}, nil) }, []string{"held by w1", "stop w1"}},
 	{"a line that nobody holds", "lineFree", &faultLineLost, func(d *device) { d.line(Line{"pinctrl-bcm2711", 17, ""}, nil) }, []string{"restart latchd"}},
@@ -247,6 +248,17 @@ func TestNoFault(t *testing.T) {
 		{"a port that is closed is told once", "tlsChain", func(d *device) {
 			d.hub.dial = func(context.Context, string, string) (net.Conn, error) { return nil, errTest }
 		}, "does not apply"},
+		{"no chip is told once", "lineFree", func(d *device) { d.Chips = func() ([]string, error) { return nil, errTest } }, "does not apply"},
+		{"a line that is not there has a check of its own", "gpioChip", func(d *device) { d.line(Line{}, errTest) }, "raspberrypi-exp-gpio"},
+		{"a name without an address is told once", "port8883", func(d *device) {
+			d.hub.dial = func(context.Context, string, string) (net.Conn, error) {
+				return nil, &net.DNSError{Err: "no such host"}
+			}
+		}, "the check dns"},
+		{"no state directory while the service does not run", "stateDirectory", func(d *device) {
+			d.Service.Asked = false
+			d.remove("var/lib/latchd")
+		}, "makes it when it starts"},
 		{"a free line while the service does not run", "lineFree", func(d *device) {
 			d.Service.Asked = false
 			d.line(Line{"pinctrl-bcm2711", 17, ""}, nil)

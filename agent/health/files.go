@@ -114,6 +114,9 @@ func checkStateDirectory(ctx context.Context, f *Facts) finding {
 	if err == nil && !info.IsDir() {
 		err = errors.New("it is no directory")
 	}
+	if errors.Is(err, fs.ErrNotExist) && !f.Service.Asked {
+		return fine("%s is not there; the service makes it when it starts", f.StateDir)
+	}
 	if err != nil {
 		return faultStateMissing.with(f.StateDir, reason(err))
 	}

@@ -94,6 +94,9 @@ func checkPort(ctx context.Context, f *Facts) finding {
 		return notHere(noHub)
 	}
 	conn, err := h.connect(ctx)
+	if _, ok := errors.AsType[*net.DNSError](err); ok {
+		return notHere(h.Host + " has no address, which is what the check dns is about")
+	}
 	if err != nil {
 		return faultPort.with(h.address(), err, h.Port)
 	}

@@ -68,6 +68,7 @@ func newDevice(t *testing.T) *device {
 		},
 		Credentials: func() (Credentials, error) { return Credentials{Text: "a key for door-7"}, nil },
 		Clock:       func() (string, time.Time) { return "synchronized", time.Now() },
+		Chips:       func() ([]string, error) { return []string{"pinctrl-bcm2711", "raspberrypi-exp-gpio"}, nil },
 		Line: func(name string) (Line, error) {
 			return map[string]Line{
 				"GPIO17": {"pinctrl-bcm2711", 17, Consumer},

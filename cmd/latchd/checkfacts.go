@@ -53,7 +53,7 @@ func (d diagnosis) facts() health.Facts {
 		Lockable:      lockable,
 	}
 	if !d.simulate {
-		f.Line = inspect
+		f.Chips, f.Line = gpio.Chips, inspect
 	}
 	if d.alive == nil {
 		// Root looks at what is the service's: whose the state is, that is the service.
