@@ -63,7 +63,20 @@ func (r *controlRig) serve() {
 		return <-ended
 	})
 	r.Cleanup(func() { _ = r.stop() })
-	r.await(func() bool { _, err := os.Lstat(r.path); return err == nil })
+	awaitFile(r.T, r.path)
+}
+
+// awaitFile waits until a file is there.
+func awaitFile(t *testing.T, path string) {
+	t.Helper()
+	for end := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+		if _, err := os.Lstat(path); err == nil {
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatalf("waited in vain for %s", path)
+		}
+	}
 }
 
 func (r *controlRig) await(cond func() bool) {

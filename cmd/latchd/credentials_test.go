@@ -4,9 +4,12 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/sha256"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/pem"
 	"errors"
+	"fmt"
 	"math/big"
 	"os"
 	"path/filepath"
@@ -153,4 +156,24 @@ func TestWhichCredentialsCount(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+// deviceCertificate is a self-signed certificate, good for months, and its key.
+func deviceCertificate(t *testing.T) (cert, key []byte) {
+	t.Helper()
+	cert, key, err := selfSigned("door-2", time.Now().Add(-time.Hour), time.Now().AddDate(1, 0, 0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cert, key
+}
+
+// thumbprintOf is how a hub knows a self-signed certificate.
+func thumbprintOf(t *testing.T, cert []byte) string {
+	t.Helper()
+	block, _ := pem.Decode(cert)
+	if block == nil {
+		t.Fatal("no certificate")
+	}
+	return fmt.Sprintf("%X", sha256.Sum256(block.Bytes))
 }

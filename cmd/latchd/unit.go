@@ -54,18 +54,24 @@ func (s system) restartService(ctx context.Context) error {
 	err = conn.Object(systemdName, systemdPath).
 		CallWithContext(ctx, systemdManager+".RestartUnit", 0, unitName, mode).Store(&job)
 	if err != nil {
-		return explainRestart(err)
+		err = explainRestart(err)
+	} else {
+		err = awaitJob(ctx, job, signals)
 	}
-	return awaitJob(ctx, job, signals)
+	switch cause := ctx.Err(); { // the connection ends with ctx, and anything may come of that
+	case err == nil, cause == nil:
+		return err
+	case cause == context.DeadlineExceeded:
+		return fmt.Errorf("systemd has not restarted the service within %s", restartWithin)
+	default:
+		return cause
+	}
 }
 
 func awaitJob(ctx context.Context, job dbus.ObjectPath, signals <-chan *dbus.Signal) error {
 	for {
 		select {
 		case <-ctx.Done():
-			if ctx.Err() == context.DeadlineExceeded {
-				return fmt.Errorf("systemd has not restarted the service within %s", restartWithin)
-			}
 			return ctx.Err()
 		case s, ok := <-signals:
 			if !ok {
