@@ -43,8 +43,16 @@ test: need-go ## all tests, under the race detector where there is one
 interop: here ## the official IoT Hub SDKs for Node against hub and agent (needs node, npm, openssl)
 	@LATCHD_BIN=build/$(HERE) exec test/interop/run.sh
 
+.PHONY: e2e
+# From its own directory, because go test prints what a passing test prints only there.
+e2e: here build-linux-arm64 ## the package on an emulated Raspberry Pi, with a hub on this machine (some 15 minutes; root the first time)
+	rm -f build/deb/latchd_*_arm64.deb && tools/deb.sh latchd arm64 build/linux-arm64 build/deb
+	GOOS=linux GOARCH=arm64 CGO_ENABLED=0 $(GO) test -c -o build/pi/gpio.test ./gpio
+	image=$$(test/pi/image.sh) && cd test/pi && LATCHD_PI_IMAGE=$$image LATCHD_PI_BUILD=$(CURDIR)/build LATCHD_PI_BIN=$(CURDIR)/build/$(HERE) \
+		$(GO) test -count=1 -timeout 30m $(E2EFLAGS)
+
 .PHONY: check
-check: check-format check-vet check-staticcheck check-architecture check-modules check-shell ## format, vet, staticcheck, architecture, modules, shell scripts
+check: check-format check-vet check-staticcheck check-architecture check-modules check-shell check-packages ## format, vet, staticcheck, architecture, modules, shell scripts, packages
 	@echo "check: all is well"
 
 .PHONY: build
@@ -60,6 +68,10 @@ deb: $(addprefix build-,$(PLATFORMS)) ## Debian packages of the three programs f
 		tools/deb.sh $$program arm64 build/linux-arm64 build/deb && \
 		tools/deb.sh $$program armhf build/linux-arm build/deb && \
 		tools/deb.sh $$program amd64 build/linux-amd64 build/deb || exit 1; done
+
+.PHONY: repo
+repo: deb ## a signed apt repository of them in build/repo/; APT_KEY names the key of gpg's to sign with
+	@APT_KEY="$(APT_KEY)" tools/apt-repo.sh build/deb build/repo
 
 .PHONY: bench
 bench: need-go ## latchd beside the official Node device SDK, in figures (some 4 minutes; needs node)
@@ -93,7 +105,7 @@ $(addprefix build-,$(PLATFORMS)): build-%: need-go
 $(addprefix build-,$(OPERATORS)): build-%: need-go
 	$(call compile,$*,latchctl)
 
-.PHONY: check-format check-vet check-staticcheck check-architecture check-modules check-shell
+.PHONY: check-format check-vet check-staticcheck check-architecture check-modules check-shell check-packages
 check-format: need-go
 	@bad=$$($(LINT) gofumpt -l .) && if [ -n "$$bad" ]; then \
 		printf '%s\n' "not formatted (mend with: go tool -modfile=tools/go.mod gofumpt -w .):" "$$bad" >&2; exit 1; fi
@@ -109,5 +121,8 @@ check-modules: need-go
 	$(GO) mod tidy -e -diff
 	cd tools && $(GO) mod tidy -e -diff
 check-shell:
-	@if command -v shellcheck >/dev/null; then set -x; shellcheck -x .ci/run tools/*.sh test/bench/*.sh test/demo/*.sh test/interop/*.sh; \
+	@if command -v shellcheck >/dev/null; then set -x; shellcheck -x .ci/run tools/*.sh packaging/*/post* packaging/*/pre* test/bench/*.sh test/demo/*.sh test/interop/*.sh test/pi/*.sh test/pi/image/init test/pi/image/guest/usr/local/sbin/*; \
 	else echo "shellcheck is not installed: the shell scripts are not checked"; fi
+# One architecture, because what differs between them is the compiler's.
+check-packages: build-linux-arm64
+	tools/check-packages.sh

@@ -11,8 +11,8 @@ import (
 // What make e2e hands over.
 var (
 	imageDir   = os.Getenv("LATCHD_PI_IMAGE") // folder that image.sh made; without it nothing runs
-	programDir = os.Getenv("LATCHD_BIN")      // latchhub and latchctl for this machine
-	debDir     = os.Getenv("LATCHD_DEB")      // the packages
+	programDir = os.Getenv("LATCHD_PI_BIN")   // latchhub and latchctl for this machine
+	buildDir   = os.Getenv("LATCHD_PI_BUILD") // what else was built: deb/ and pi/
 )
 
 func needPi(t *testing.T) {
