@@ -170,11 +170,26 @@ func (b bootLine) apply(options string) bootLine {
 // A filter fits also where the model is a variant: [pi4] is the 400 and the
 // Compute Module 4, too.
 var models = []struct{ filter, model string }{
-	{"pi5", "5"}, {"pi5", "500"}, {"pi5", "Compute Module 5"}, {"pi500", "500"}, {"cm5", "Compute Module 5"},
-	{"pi4", "4"}, {"pi4", "400"}, {"pi4", "Compute Module 4"}, {"pi400", "400"}, {"cm4", "Compute Module 4"},
-	{"pi3", "3"}, {"pi3", "Compute Module 3"}, {"pi3+", "3 Model A Plus"}, {"pi3+", "3 Model B Plus"},
-	{"pi2", "2"}, {"pi1", "Model"}, {"pi1", "Compute Module"},
-	{"pi0", "Zero"}, {"pi0w", "Zero W"}, {"pi02", "Zero 2"},
+	{"pi5", "5"},
+	{"pi5", "500"},
+	{"pi5", "Compute Module 5"},
+	{"pi500", "500"},
+	{"cm5", "Compute Module 5"},
+	{"pi4", "4"},
+	{"pi4", "400"},
+	{"pi4", "Compute Module 4"},
+	{"pi400", "400"},
+	{"cm4", "Compute Module 4"},
+	{"pi3", "3"},
+	{"pi3", "Compute Module 3"},
+	{"pi3+", "3 Model A Plus"},
+	{"pi3+", "3 Model B Plus"},
+	{"pi2", "2"},
+	{"pi1", "Model"},
+	{"pi1", "Compute Module"},
+	{"pi0", "Zero"},
+	{"pi0w", "Zero W"},
+	{"pi02", "Zero 2"},
 }
 
 func filterFits(filter, model string) bool {

@@ -32,8 +32,10 @@ var made = []struct {
 	}, []string{"no such luck"}},
 	{"the configuration was wrong", "configuration", &faultConfigurationInUse, func(d *device) { d.Configuration.InUse = errTest.Error() }, []string{"restart"}},
 	{"a named file is missing", "configuration", &faultNamedFile, func(d *device) { d.remove("etc/latchd/ca.pem") }, []string{"hub.ca_file", "/etc/latchd/ca.pem"}},
-	{"others read a secret", "configurationPermissions", &faultSecretReadable, func(d *device) { d.chmod("etc/latchd/device.connection", 0o644) },
-		[]string{"0644", "chmod go= /etc/latchd/device.connection"}},
+	{
+		"others read a secret", "configurationPermissions", &faultSecretReadable, func(d *device) { d.chmod("etc/latchd/device.connection", 0o644) },
+		[]string{"0644", "chmod go= /etc/latchd/device.connection"},
+	},
 	{"others read a configuration with a key", "configurationPermissions", &faultSecretReadable, func(d *device) { d.Configuration.Secret = true }, []string{"latchd.toml"}},
 	{"others read the credentials' directory", "configurationPermissions", &faultSecretReadable, func(d *device) { d.chmod("etc/latchd/credentials", 0o755) }, nil},
 	{"others read a credential", "configurationPermissions", &faultSecretReadable, func(d *device) { d.chmod("etc/latchd/credentials/connection-string", 0o604) }, nil},
@@ -324,7 +326,8 @@ func (d *device) certificateUntil(left time.Duration) {
 func (d *device) status(s DoorStatus)    { d.Door.Status = func() DoorStatus { return s } }
 func (d *device) line(l Line, err error) { d.Line = func(string) (Line, error) { return l, err } }
 func (d *device) space(s Space)          { d.Space = func(string) (Space, error) { return s, nil } }
-func (d *device) config(lines string)    { d.Helper(); d.write("boot/firmware/config.txt", lines+"\n") }
+func (d *device) config(lines string) { d.Helper(); d.write("boot/firmware/config.txt", lines+"\n") }
+
 func (d *device) throttled(bits string) {
 	d.Helper()
 	d.write("sys/devices/platform/soc/soc:firmware/get_throttled", bits)
