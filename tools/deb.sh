@@ -58,6 +58,14 @@ sed -e "/^Package:/a Version: $version\nArchitecture: $architecture\nInstalled-S
 find "$root" -exec touch -h -d "@$SOURCE_DATE_EPOCH" {} +
 
 mkdir -p "$out"
+package=$out/${program}_${version}_$architecture.deb
 # One thread, because xz cuts its work by the number of processors.
-dpkg-deb --root-owner-group --threads-max=1 -Zxz -z9 --build "$root" "$out/${program}_${version}_$architecture.deb" >/dev/null
-echo "$out/${program}_${version}_$architecture.deb"
+dpkg-deb --root-owner-group --threads-max=1 -Zxz -z9 --build "$root" "$package" >/dev/null
+
+# A Raspberry Pi fetches it over whatever network the door has.
+max_latchd=$((3 * 1000 * 1000))
+if [ "$program" = latchd ] && (($(stat -c %s "$package") > max_latchd)); then
+	echo "$package has more than $max_latchd bytes" >&2
+	exit 1
+fi
+echo "$package"
