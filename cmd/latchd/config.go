@@ -34,6 +34,7 @@ type hubConfig struct {
 	CAFile               string `toml:"ca_file"`                // of a site's own hub; without it the system's roots count
 	CertificateFile      string `toml:"certificate_file"`       // for x509=true
 	KeyFile              string `toml:"key_file"`               //
+	DateURL              string `toml:"date_url"`               // where the time comes from if NTP is blocked; https://HOST of the hub by itself
 }
 
 type stateConfig struct {
@@ -247,6 +248,9 @@ func (c *config) check() error {
 	}
 	if c.Hub.ConnectionString != "" && c.Hub.ConnectionStringFile != "" {
 		return errors.New("hub.connection_string and hub.connection_string_file exclude each other")
+	}
+	if u := c.Hub.DateURL; u != "" && !strings.HasPrefix(u, "https://") {
+		return fmt.Errorf("hub.date_url is %.100q; it must begin with https://", u)
 	}
 	if err := c.Hub.keyForFile(); err != nil {
 		return err

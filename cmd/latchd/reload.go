@@ -14,17 +14,20 @@ import (
 	"latchd/internal/systemd"
 )
 
-// reloads reads the configuration again at every SIGHUP until ctx ends.
-func (s *service) reloads(ctx context.Context) {
+// reloads gives what reads the configuration again at every SIGHUP. They are
+// listened for from now on: one that came a moment after READY must not be lost.
+func (s *service) reloads() func(context.Context) {
 	hangups := make(chan os.Signal, 1)
 	signal.Notify(hangups, syscall.SIGHUP)
-	defer signal.Stop(hangups)
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-hangups:
-			s.reload()
+	return func(ctx context.Context) {
+		defer signal.Stop(hangups)
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-hangups:
+				s.reload()
+			}
 		}
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"latchd/agent"
+	"latchd/agent/health"
 	"latchd/firmware"
 	"latchd/gpio"
 	"latchd/internal/logging"
@@ -35,6 +36,8 @@ type service struct {
 	level      *slog.LevelVar
 
 	machine machine
+	clock   wallClock
+	side    []func(context.Context) // what runs beside the agent
 	doors   *doorkeeper
 	agent   *agent.Agent
 	link    link
@@ -59,7 +62,7 @@ func serve(ctx context.Context, configFile string, simulate bool, stderr io.Writ
 	if err != nil {
 		return err
 	}
-	s.machine = sim
+	s.machine, s.clock = sim, systemClock{since: time.Now()}
 	s.doors = newDoorkeeper(sim, simulate, s.log)
 	release, err := takeState(cfg.State.Directory, s.log)
 	if err != nil {
@@ -108,7 +111,13 @@ func (s *service) serveHere(ctx context.Context) error {
 	watching, endWatch := context.WithCancel(context.WithoutCancel(ctx))
 	defer endWatch()
 	go m.Watch(watching)
-	return s.run(ctx, cfg, configErr)
+	clock := s.hubClock(cfg)
+	s.clock, s.side = clock, append(s.side, clock.Run)
+	err = s.run(ctx, cfg, configErr)
+	if err := clock.Save(); err != nil {
+		s.log.Error("the time is not kept for the next start", "error", err)
+	}
+	return err
 }
 
 // run puts the rooms together, runs them until ctx ends, and stops them in order: no
@@ -120,23 +129,23 @@ func (s *service) run(ctx context.Context, cfg config, configErr error) error {
 	if configErr != nil {
 		s.log.Error("the configuration cannot be used; the door keeps its last good settings", "error", configErr)
 	}
-	clock := systemClock{since: time.Now()}
-	wall := clock.wall
+	wall := s.clock.Read
 	s.doors.wall.Store(&wall)
 
 	theDoor, policyOfFile := s.doors.take(cfg, configErr)
 	s.fault = faultText(configErr, s.doors.notes)
 	s.agent = agent.New(agent.Config{
-		Door: theDoor, Machine: s.machine, Clock: clock, Device: deviceID(cfg.Hub),
+		Door: theDoor, Machine: s.machine, Clock: s.clock, Device: deviceID(cfg.Hub),
 		Boot:     agent.Boot{ID: boot.ID, Cause: boot.Cause},
 		StateDir: cfg.State.Directory,
 		Local:    agent.Local{Fault: s.fault, DoorPolicy: policy(policyOfFile), RebootDelay: time.Duration(cfg.Reboot.Delay)},
 		Version:  version.Version, Simulated: s.simulate,
-		Information: information(s.machine), Log: s.log,
+		Information: information(s.machine), Diagnostics: health.New(s.diagnose), Log: s.log,
 	})
 	s.teller = newTeller(s)
 	client := s.newClient()
-	s.doors.listenTo(func(gpio.Change) {
+	s.doors.listenTo(func(c gpio.Change) {
+		s.agent.DoorHappened(doorEvents(c), c.Missed)
 		s.agent.DoorChanged()
 		s.teller.poke()
 	})
@@ -145,7 +154,7 @@ func (s *service) run(ctx context.Context, cfg config, configErr error) error {
 
 // newClient connects the agent to its hub; nil if it cannot be.
 func (s *service) newClient() *device.Client {
-	client, err := newClient(s.config, s.agent, &s.link, s.log)
+	client, err := newClient(s.config, s.agent, s.clock, &s.link, s.log)
 	if err != nil {
 		s.log.Error("the hub cannot be reached with this configuration; the door works without it", "error", err)
 		s.link.changed(false, err)
@@ -167,8 +176,9 @@ func (s *service) work(ctx context.Context, client *device.Client) error {
 			}
 		})
 	}
-	side.Go(func() { s.teller.run(after) })
-	side.Go(func() { s.reloads(after) })
+	for _, run := range append(s.side, s.teller.run, s.reloads()) {
+		side.Go(func() { run(after) })
+	}
 	side.Go(func() { s.control(ctx) })
 
 	ended := make(chan error, 1)
@@ -178,9 +188,7 @@ func (s *service) work(ctx context.Context, client *device.Client) error {
 	<-ctx.Done()
 	restart := s.restarts()
 	err := s.stopDoor(ended, restart)
-	if client != nil {
-		tellLast(client, s.log)
-	}
+	s.tellLast(client)
 	end()
 	hub.Wait()
 	side.Wait()
@@ -248,23 +256,28 @@ func faultText(err error, notes []string) string {
 // tellWithin bounds the last report of an ordered stop; the hub may be away.
 const tellWithin = time.Second
 
-// tellLast waits until the hub knows how the door was left.
-func tellLast(client *device.Client, log *slog.Logger) {
+// tellLast waits until the hub knows how the door was left, and what happened last
+// is on disk; client is nil where there is no hub.
+func (s *service) tellLast(client *device.Client) {
 	ctx, cancel := context.WithTimeout(context.Background(), tellWithin)
 	defer cancel()
+	s.agent.FinishEvents(ctx)
+	if client == nil {
+		return
+	}
 	if err := client.Flush(ctx); err != nil {
-		log.Info("the hub does not know how the door was left", "error", err)
+		s.log.Info("the hub does not know how the door was left", "error", err)
 	}
 }
 
 // newClient makes the connection to the hub.
-func newClient(cfg config, a *agent.Agent, l *link, log *slog.Logger) (*device.Client, error) {
+func newClient(cfg config, a *agent.Agent, clock device.Clock, l *link, log *slog.Logger) (*device.Client, error) {
 	found, err := findCredentials(cfg.Hub)
 	if err != nil {
 		return nil, err
 	}
 	c := found.client()
-	c.Log = log
+	c.Log, c.Clock = log, clock
 	c.Handler = device.Handler{
 		Method: a.Serve, Desired: a.Desired, Reported: a.Reported, Connection: l.changed,
 	}
@@ -293,10 +306,3 @@ func newLogger(stderr io.Writer, level slog.Leveler) *slog.Logger {
 	f, isFile := stderr.(*os.File)
 	return logging.New(stderr, level, isFile && logging.ToJournal(f))
 }
-
-// systemClock is the system's wall clock, believed as it stands.
-type systemClock struct{ since time.Time }
-
-func (systemClock) Now() time.Time                   { return time.Now() }
-func (c systemClock) State() (string, time.Time)     { return "synchronized", c.since }
-func (c systemClock) wall() (now time.Time, ok bool) { return time.Now(), true }

@@ -1,0 +1,68 @@
+package main
+
+import (
+	"crypto/tls"
+	"path/filepath"
+	"time"
+
+	"latchd/agent"
+	"latchd/internal/clock"
+	"latchd/internal/version"
+	"latchd/iothub/device"
+)
+
+// wallClock is what the rooms need of a clock, each its own part.
+type wallClock interface {
+	agent.Clock
+	device.Clock
+	// Read is Now, and whether it is trusted, of the same moment.
+	Read() (now time.Time, isTrusted bool)
+}
+
+// clockFile keeps the last trusted time, in the state directory.
+const clockFile = "clock.json"
+
+// hubClock is this machine's clock, which has to find out whether it is right: from
+// NTP, or from the hub where NTP is blocked.
+func (s *service) hubClock(cfg config) *clock.Clock {
+	c := clock.Config{
+		Build:        clock.ParseBuild(version.Date),
+		File:         filepath.Join(cfg.State.Directory, clockFile),
+		Synchronized: clock.Timedate(),
+		Marker:       clock.TimesyncdMarker,
+		Log:          s.log,
+		OnChange:     s.clockChanged,
+	}
+	if found, err := findCredentials(cfg.Hub); err == nil {
+		c.DateURL = firstOf(cfg.Hub.DateURL, "https://"+found.connection.HostName)
+		c.RootCAs = found.roots
+	}
+	return clock.New(c)
+}
+
+// clockChanged passes on that the clock is trusted, is not any more, or jumped.
+func (s *service) clockChanged() {
+	if lock := s.doors.lock; lock != nil {
+		if err := lock.WallClockChanged(); err != nil {
+			s.log.Debug("the lock does not hear of the clock", "error", err)
+		}
+	}
+	s.agent.ClockChanged()
+	s.teller.poke()
+}
+
+// systemClock is the system's wall clock, believed as it stands: that of a
+// simulated machine.
+type systemClock struct{ since time.Time }
+
+func (systemClock) Now() time.Time                     { return time.Now() }
+func (systemClock) Read() (time.Time, bool)            { return time.Now(), true }
+func (c systemClock) State() (string, time.Time)       { return clock.Synchronized, c.since }
+func (systemClock) Trust() <-chan struct{}             { return trusted }
+func (systemClock) TLS(config *tls.Config) *tls.Config { return config }
+
+var trusted = func() <-chan struct{} {
+	closed := make(chan struct{})
+	close(closed)
+	return closed
+}()
