@@ -17,9 +17,10 @@ LINT  = $(GO) tool -modfile=tools/go.mod
 
 # $(call compile,<os>-<arch>,<programs>). The Raspberry Pi 1 and Zero are ARMv6; GOARM means nothing elsewhere.
 # The stamp already names the commit, and -buildvcs=false keeps a tree with and one without .git alike.
-# On the slow ARMv6 boards, which also have the smallest cards, only the runtime and the cryptography are inlined: half
-# a megabyte less, and test/arch builds it alike.
+# For the boards, where a card is small and memory dear, only the runtime and the cryptography are inlined: half a
+# megabyte less. test/arch builds alike.
 GCFLAGS_linux-arm = -gcflags=all=-l -gcflags=runtime/...= -gcflags=internal/runtime/...= -gcflags=crypto/...=
+GCFLAGS_linux-arm64 = $(GCFLAGS_linux-arm)
 compile = GOOS=$(word 1,$(subst -, ,$(1))) GOARCH=$(word 2,$(subst -, ,$(1))) GOARM=6 CGO_ENABLED=0 \
 	$(GO) build -trimpath -buildvcs=false $(GCFLAGS_$(1)) -ldflags "-s -w $(STAMP)" -o build/$(1)/ $(addprefix ./cmd/,$(2))
 

@@ -1,6 +1,9 @@
 // Package testbus gives a test a D-Bus of its own: a real dbus-daemon, on which the
-// test plays the services that the code under test talks to. The machine's own
-// buses are left alone.
+// test plays the services that the code under test talks to. It ends with the test.
+//
+// The machine's own buses are left alone, and what a test sees is what it exported
+// itself: no policy, no polkit and no systemd is behind it. Those are on the
+// emulated Raspberry Pi.
 package testbus
 
 import (
