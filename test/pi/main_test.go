@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // What make e2e hands over.
@@ -23,10 +24,23 @@ func needPi(t *testing.T) {
 }
 
 func TestMain(m *testing.M) {
+	go endWithParent()
 	sweep()
 	code := m.Run()
 	figures.print()
 	os.Exit(code)
+}
+
+// endWithParent ends this process, and so all that it started, when go test is
+// killed: go test takes nobody along.
+func endWithParent() {
+	parent := os.Getppid()
+	for range time.Tick(time.Second) {
+		if os.Getppid() != parent {
+			fmt.Fprintln(os.Stderr, "go test is gone; so am I")
+			os.Exit(1)
+		}
+	}
 }
 
 const machinePrefix = "latchd-pi-"

@@ -17,13 +17,23 @@ func TestRaspberryPi(t *testing.T) {
 	}
 	d := newDevice(t, b)
 	d.in(t, "rig", func(t *testing.T) { checkRig(t, d.machine, d.server) })
+	d.in(t, "kernel lines", d.testKernelLines)
 	// Without these there is nothing to look at.
 	if !d.in(t, "install", d.testInstall) || !d.in(t, "door without a hub", d.testDoorBeforeHub) || !d.in(t, "configure", d.testConfigure) {
 		return
 	}
 	d.in(t, "lock and unlock", d.testLockAndUnlock)
+	d.in(t, "contact", d.testContact)
+	d.in(t, "button", d.testButton)
 	d.in(t, "no edge while locked", func(t *testing.T) { d.testNoEdge(t, driven0) })
 	d.in(t, "no edge while unlocked", func(t *testing.T) { d.testNoEdge(t, driven1) })
+	d.in(t, "upgrade in a momentary unlock", d.testUpgradeWhileUnlocked)
+	d.in(t, "broken configuration", d.testBrokenConfiguration)
+	d.in(t, "measures", d.testMeasures)
+	d.in(t, "inhibited reboot", d.testInhibited)
+	d.in(t, "reboot without the right", d.testWithoutRight)
+	d.in(t, "reboot", d.testReboot)
+	d.in(t, "remove and purge", d.testRemoveAndPurge)
 }
 
 // An installation without any answers succeeds and says what to do.
