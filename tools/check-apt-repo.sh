@@ -1,8 +1,9 @@
 #!/bin/bash
-# Makes an apt repository of the packages in build/deb with a key that is thrown away, and lets apt read it, with apt's
-# files elsewhere, so that this machine's configuration has no part in it: apt must take it, refuse it without the key,
-# and refuse it when somebody changed a package's entry.
+# Makes an apt repository of the packages in DIRECTORY, arm64 among them, with a key that is thrown away, and lets apt
+# read it, with apt's files elsewhere, so that this machine's configuration has no part in it: apt must take it, refuse
+# it without the key, and refuse it when somebody changed a package's entry. usage: tools/check-apt-repo.sh DIRECTORY
 set -euo pipefail
+packages=$(realpath "$1")
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 for program in apt-get gpg; do
@@ -19,7 +20,7 @@ trap stop EXIT
 export GNUPGHOME=$scratch/gnupg
 mkdir -m 0700 "$GNUPGHOME"
 gpg --batch --quiet --passphrase '' --quick-generate-key 'thrown away <key@latchd.invalid>' ed25519 sign 1d
-APT_KEY=key@latchd.invalid tools/apt-repo.sh build/deb "$scratch/repository" >/dev/null
+APT_KEY=key@latchd.invalid tools/apt-repo.sh "$packages" "$scratch/repository" >/dev/null
 
 mkdir -p "$scratch"/apt/{state/lists/partial,cache/archives/partial,etc/apt.conf.d,etc/preferences.d,etc/trusted.gpg.d}
 : >"$scratch/apt/status"

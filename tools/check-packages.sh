@@ -1,6 +1,7 @@
 #!/bin/bash
 # Packs the programs that are built for the architectures (arm64 unless given) and checks the packages: the same bytes
-# when packed again, no error and no warning of lintian's, units that systemd understands, and the sandbox of each unit.
+# when packed again, an apt repository that apt takes, no error and no warning of lintian's, units that systemd
+# understands, and the sandbox of each unit.
 # What is not installed is left out, and named. usage: tools/check-packages.sh [ARCHITECTURE...]
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -53,6 +54,10 @@ for architecture in "${architectures[@]}"; do
 		packages+=("$package")
 	done
 done
+
+if [ -f "$(echo "$scratch"/packages/latchd_*_arm64.deb)" ]; then
+	tools/check-apt-repo.sh "$scratch/packages"
+fi
 
 if command -v lintian >/dev/null; then
 	options=(--fail-on 'error,warning')

@@ -27,7 +27,6 @@ chmod 0755 "$root"
 # gzip -n leaves the name and the time out.
 put() { # MODE PATH SOURCE
 	case $2 in
-	*/) install -d -m "$1" "$root/$2" ;;
 	usr/share/man/*) install -D -m "$1" <(gzip -9n <"$3") "$root/$2.gz" ;;
 	*) install -D -m "$1" "$3" "$root/$2" ;;
 	esac
