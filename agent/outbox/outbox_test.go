@@ -353,3 +353,19 @@ func TestTimeInTheFutureIsPutRight(t *testing.T) {
 		}
 	})
 }
+
+func TestLostNumbersAreNotGivenToOthers(t *testing.T) {
+	inBubble(t, func(r *rig) {
+		r.bounds = [2]int{4, 1 << 20}
+		r.set(func() { r.away = true })
+		r.start()
+		r.happen("a", "b", "c", "d") // 1 to 4: there is no room for a mark
+		r.Missed(3)                  // 5 to 7
+		r.pass(2 * pace)
+		r.kill()
+		r.set(func() { r.away = false })
+		r.start()
+		r.happen("e")
+		r.want("1:a 2:b 3:c 4:d 8:lost(5-7,3) 9:e")
+	})
+}
