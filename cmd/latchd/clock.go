@@ -2,6 +2,7 @@ package main
 
 import (
 	"crypto/tls"
+	"net"
 	"path/filepath"
 	"time"
 
@@ -20,7 +21,7 @@ type wallClock interface {
 }
 
 // clockFile keeps the last trusted time, in the state directory.
-const clockFile = "clock.json"
+const clockFile = "clock"
 
 // hubClock is this machine's clock, which has to find out whether it is right: from
 // NTP, or from the hub where NTP is blocked.
@@ -34,10 +35,21 @@ func (s *service) hubClock(cfg config) *clock.Clock {
 		OnChange:     s.clockChanged,
 	}
 	if found, err := findCredentials(cfg.Hub); err == nil {
-		c.DateURL = firstOf(cfg.Hub.DateURL, "https://"+found.connection.HostName)
+		host, _ := found.connection.DialAddress("443")
+		c.DateURL = firstOf(cfg.Hub.DateURL, "https://"+net.JoinHostPort(host, "443"))
 		c.RootCAs = found.roots
 	}
 	return clock.New(c)
+}
+
+// checkClock is the clock for a single connection by hand: the system's, unless
+// that is plainly wrong, as on a Raspberry Pi that was just switched on.
+func checkClock() device.Clock {
+	build := clock.ParseBuild(version.Date)
+	if time.Now().After(build) {
+		return nil
+	}
+	return clock.New(clock.Config{Build: build})
 }
 
 // clockChanged passes on that the clock is trusted, is not any more, or jumped.

@@ -127,7 +127,9 @@ func (p program) configureWith(ctx context.Context, o configureOptions) error {
 		fmt.Fprintf(p.stdout, "Connecting as %s ...\n", who)
 		checking, cancel := context.WithTimeout(ctx, checkHubWithin)
 		defer cancel()
-		if err := device.Check(checking, found.client()); err != nil {
+		hub := found.client()
+		hub.Clock = checkClock()
+		if err := device.Check(checking, hub); err != nil {
 			return fmt.Errorf("%w; nothing was changed (--no-check configures without connecting)", err)
 		}
 		fmt.Fprintln(p.stdout, "The hub accepts this device.")

@@ -261,7 +261,9 @@ const tellWithin = time.Second
 func (s *service) tellLast(client *device.Client) {
 	ctx, cancel := context.WithTimeout(context.Background(), tellWithin)
 	defer cancel()
-	s.agent.FinishEvents(ctx)
+	var events sync.WaitGroup
+	events.Go(func() { s.agent.FinishEvents(ctx) })
+	defer events.Wait()
 	if client == nil {
 		return
 	}
