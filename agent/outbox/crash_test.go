@@ -18,7 +18,6 @@ type device struct {
 	dir     string
 	durable map[string][]byte
 	given   map[uint64]string // number → event, by all lives
-	acked   uint64
 	names   int
 }
 
