@@ -326,7 +326,7 @@ func (d *device) certificateUntil(left time.Duration) {
 func (d *device) status(s DoorStatus)    { d.Door.Status = func() DoorStatus { return s } }
 func (d *device) line(l Line, err error) { d.Line = func(string) (Line, error) { return l, err } }
 func (d *device) space(s Space)          { d.Space = func(string) (Space, error) { return s, nil } }
-func (d *device) config(lines string) { d.Helper(); d.write("boot/firmware/config.txt", lines+"\n") }
+func (d *device) config(lines string)    { d.Helper(); d.write("boot/firmware/config.txt", lines+"\n") }
 
 func (d *device) throttled(bits string) {
 	d.Helper()
