@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -24,22 +25,41 @@ func bus(t *testing.T) func(context.Context) (*dbus.Conn, error) {
 
 // fakeLogind is systemd-logind, and systemd, as far as this package talks to them.
 type fakeLogind struct {
-	conn       *dbus.Conn
+	conn     *dbus.Conn
+	rebooted atomic.Int32
+
+	mu         sync.Mutex // guards the fields below
 	can        string
 	inhibitors []inhibitor
 	refuse     *dbus.Error
-	rebooted   atomic.Int32
+}
+
+// answer says how it will answer.
+func (f *fakeLogind) answer(can string, inhibitors []inhibitor, refuse *dbus.Error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.can, f.inhibitors, f.refuse = can, inhibitors, refuse
 }
 
 // The methods that the bus may call.
-func (f *fakeLogind) CanReboot() (string, *dbus.Error) { return f.can, nil }
+func (f *fakeLogind) CanReboot() (string, *dbus.Error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.can, nil
+}
 
-func (f *fakeLogind) ListInhibitors() ([]inhibitor, *dbus.Error) { return f.inhibitors, nil }
+func (f *fakeLogind) ListInhibitors() ([]inhibitor, *dbus.Error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.inhibitors, nil
+}
 
 func (f *fakeLogind) Reboot(interactive bool) *dbus.Error {
 	if interactive {
 		return dbus.MakeFailedError(fmt.Errorf("nobody is there to be asked"))
 	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	if f.refuse == nil {
 		f.rebooted.Add(1)
 	}
@@ -91,10 +111,11 @@ func TestLogind(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			dial := bus(t)
 			f := newFakeLogind(t, dial, "running")
-			f.can, f.inhibitors = test.can, test.inhibitors
+			var refuse *dbus.Error
 			if test.refuse != "" {
-				f.refuse = dbus.NewError(test.refuse, []any{"no"})
+				refuse = dbus.NewError(test.refuse, []any{"no"})
 			}
+			f.answer(test.can, test.inhibitors, refuse)
 			l := logind{dial}
 			holders, err := (&Linux{logind: l}).Inhibitors(t.Context())
 			if err != nil || (len(holders) > 0) != strings.Contains(test.want, "inhibited") {
