@@ -18,6 +18,8 @@ type device struct {
 	server *timeServer
 }
 
+const configuration = "/etc/latchd/latchd.toml"
+
 // Two inputs and the lock; active high, because an emulated input that nobody
 // drives is low.
 const latchdToml = `
@@ -119,7 +121,7 @@ func (d *device) install(t *testing.T) (said string) {
 // wire writes the configuration.
 func (d *device) wire(t *testing.T, toml string) {
 	t.Helper()
-	d.write(t, "/etc/latchd/latchd.toml", "0644", toml)
+	d.write(t, configuration, "0644", toml)
 }
 
 // configure gives the device its hub.

@@ -12,7 +12,7 @@ var rough = []struct{ name, script string }{
 	{"kill -9 ten times", `for i in 1 2 3 4 5 6 7 8 9 10; do
 		pid=$(systemctl show -P MainPID latchd)
 		kill -9 $pid
-		until [ "$(systemctl is-active latchd)" = active ] && [ "$(systemctl show -P MainPID latchd)" != $pid ]; do sleep 0.1; done
+		until new=$(systemctl show -P MainPID latchd); [ $new != 0 ] && [ $new != $pid ] && [ "$(systemctl is-active latchd)" = active ]; do sleep 0.1; done
 		done`},
 	{"restart", "systemctl restart latchd"},
 	{"reload", "systemctl reload latchd"},

@@ -108,10 +108,26 @@ func (m *machine) await(t *testing.T, within time.Duration, what, script string)
 	}
 }
 
+// finally runs a script in the guest when the test has ended, however it did.
+func (m *machine) finally(t *testing.T, script string) {
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), commandWithin) // the test's own has ended
+		defer cancel()
+		if out, err := m.try(ctx, script); err != nil {
+			t.Errorf("in the guest, to clean up: %s\n%s\n%v", script, out, err)
+		}
+	})
+}
+
 // write makes a file of the guest's, with a mode like "0644".
 func (m *machine) write(t *testing.T, path, mode, content string) {
 	t.Helper()
-	m.run(t, fmt.Sprintf("install -D -m %s /dev/stdin '%s' <<'END-OF-FILE'\n%s\nEND-OF-FILE\n", mode, path, strings.TrimSuffix(content, "\n")))
+	m.run(t, toWrite(path, mode, content))
+}
+
+// toWrite is a script that makes a file.
+func toWrite(path, mode, content string) string {
+	return fmt.Sprintf("install -D -m %s /dev/stdin '%s' <<'END-OF-FILE'\n%s\nEND-OF-FILE\n", mode, path, strings.TrimSuffix(content, "\n"))
 }
 
 // put copies a large file into the guest. The Pi's network hangs on its USB, at

@@ -116,7 +116,7 @@ func (d *device) seconds(t *testing.T, said string) (at float64) {
 // Whoever forbids a reboot is named, and the machine stays up.
 func (d *device) testInhibited(t *testing.T) {
 	d.run(t, "systemd-run -q --unit=inhibitor systemd-inhibit --what=shutdown --mode=block --who='tape backup' --why='a tape is written' sleep 3600")
-	t.Cleanup(func() { d.run(t, "systemctl stop inhibitor") })
+	d.finally(t, "systemctl stop inhibitor")
 	d.await(t, 30*time.Second, "the inhibitor", "systemd-inhibit --list --no-legend | grep -q 'tape backup'")
 	d.checkRefused(t, "tape backup")
 }
@@ -125,7 +125,7 @@ func (d *device) testInhibited(t *testing.T) {
 func (d *device) testWithoutRight(t *testing.T) {
 	const rule, away = "/usr/share/polkit-1/rules.d/latchd.rules", "/var/lib/latchd.rules"
 	d.run(t, "mv "+rule+" "+away+"; systemctl restart polkit")
-	t.Cleanup(func() { d.run(t, "mv "+away+" "+rule+"; systemctl restart polkit") })
+	d.finally(t, "mv "+away+" "+rule+"; systemctl restart polkit")
 	d.checkRefused(t, "polkit")
 }
 
