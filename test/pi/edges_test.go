@@ -30,10 +30,10 @@ func (d *device) testNoEdge(t *testing.T, held pin) {
 	if held.high {
 		command = "unlockDoor"
 	}
-	d.must(t, command, `{"hold":true}`)
-	d.checkPin(t, lockLine, held)
 	for _, r := range rough {
 		d.in(t, r.name, func(t *testing.T) {
+			d.must(t, command, `{"hold":true}`)
+			d.checkPin(t, lockLine, held)
 			tr, samples := d.trace(t, lockLine), d.sample(t, lockLine, held)
 			began := time.Now()
 			d.run(t, r.script)

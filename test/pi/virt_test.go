@@ -26,7 +26,12 @@ func TestPowerAndClock(t *testing.T) {
 func (d *device) testGoOnline(t *testing.T) {
 	d.goOnline(t)
 	d.hub.awaitReported(t, d.id, "synchronized", "clock", "state")
-	d.awaitReceipt(t)
+	err := poll(t.Context(), time.Minute, 300*time.Millisecond, func() (bool, error) {
+		return d.hub.reported(t, d.id, "rebootTime") != nil, nil
+	})
+	if err != nil {
+		t.Fatal("the twin does not tell when the machine was booted")
+	}
 	d.checkRebootTime(t)
 }
 
