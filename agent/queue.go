@@ -3,14 +3,27 @@ package agent
 import (
 	"context"
 	"sync"
+	"time"
 )
 
 // queue runs work one at a time, in the order in which it was added. It is
 // not bounded: the hub's client bounds how many methods are in flight.
 type queue struct {
-	mu   sync.Mutex // guards the fields below
-	work []func()
 	wake chan struct{}
+
+	mu    sync.Mutex // guards the fields below
+	work  []func()
+	began time.Time // of the work under way; zero: none is
+}
+
+// busy is how long the work under way has taken so far.
+func (q *queue) busy() time.Duration {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.began.IsZero() {
+		return 0
+	}
+	return time.Since(q.began)
 }
 
 func newQueue() *queue { return &queue{wake: make(chan struct{}, 1)} }
@@ -22,12 +35,15 @@ func (q *queue) add(f func()) {
 	poke(q.wake)
 }
 
+// next takes the next work; what was taken before is done.
 func (q *queue) next() func() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	q.began = time.Time{}
 	if len(q.work) == 0 {
 		return nil
 	}
+	q.began = time.Now()
 	f := q.work[0]
 	q.work = q.work[1:]
 	return f

@@ -8,9 +8,9 @@ import (
 
 // AdoptableSettings are the settings with which a line that outlived the process
 // before is taken over at once, before any configuration is read: the last good
-// ones if they are of that line, else what the line's own name says. Without a kept
-// line, or without the runtime record of the door, the error wraps [os.ErrNotExist]:
-// then there is nothing to go on with, and the configuration comes first.
+// ones, if they are of that line. Where there is no such line, no such settings or
+// no runtime record of the door, the error wraps [os.ErrNotExist]: then there is
+// nothing to go on with, and the configuration comes first.
 func AdoptableSettings(kept []Kept, runtimeDir, stateDir string) (Settings, error) {
 	if len(kept) == 0 {
 		return Settings{}, fmt.Errorf("no line is kept: %w", os.ErrNotExist)
@@ -18,18 +18,30 @@ func AdoptableSettings(kept []Kept, runtimeDir, stateDir string) (Settings, erro
 	if _, err := os.Stat(runtimePath(runtimeDir)); err != nil {
 		return Settings{}, fmt.Errorf("what the door was told in this boot: %w", err)
 	}
+	last, err := LastSettings(stateDir)
+	if err != nil {
+		return Settings{}, err
+	}
+	at, err := locate(last.Wiring.Line)
+	if err != nil {
+		return Settings{}, err
+	}
+	for _, k := range kept {
+		if k.Name == keptName(at, last) {
+			return last, nil
+		}
+	}
+	return Settings{}, fmt.Errorf("the line that is kept is not the last one that was configured: %w", os.ErrNotExist)
+}
+
+// KeptSettings are what a line's own name says of a lock, where no configuration can
+// be read and no last good settings either: better than to leave the door alone.
+func KeptSettings(kept []Kept) (Settings, error) {
 	chips, err := kernelChips()
 	if err != nil {
 		return Settings{}, err
 	}
-	if last, err := LastSettings(stateDir); err == nil {
-		for _, k := range kept {
-			if at, err := findLine(last.Wiring.Line, chips); err == nil && k.Name == keptName(at, last) {
-				return last, nil
-			}
-		}
-	}
-	var errs []error
+	errs := []error{fmt.Errorf("no line is kept: %w", os.ErrNotExist)}
 	for _, k := range kept {
 		s, err := k.settings(chips)
 		if err == nil {
@@ -38,6 +50,12 @@ func AdoptableSettings(kept []Kept, runtimeDir, stateDir string) (Settings, erro
 		errs = append(errs, err)
 	}
 	return Settings{}, errors.Join(errs...)
+}
+
+// CheckLine tells why the line is not there; nil if it is.
+func CheckLine(line string) error {
+	_, err := locate(line)
+	return err
 }
 
 // GiveBack locks lines that outlived the process before and that no configuration

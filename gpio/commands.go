@@ -84,7 +84,11 @@ func (l *Lock) SetSettings(s Settings) error {
 	if err != nil {
 		return err
 	}
-	if what := l.Settings().otherHardware(s); what != "" {
+	now := l.Settings()
+	if s == now {
+		return nil
+	}
+	if what := now.otherHardware(s); what != "" {
 		return &RestartError{What: what}
 	}
 	err = l.adjust(func(d *driver) {

@@ -20,6 +20,9 @@ type LineInfo struct {
 // Chips names the kernel's GPIO chips by their labels.
 func Chips() ([]string, error) {
 	chips, err := kernelChips()
+	if len(chips) == 0 {
+		chips, err = scanChips()
+	}
 	var labels []string
 	for _, c := range chips {
 		labels = append(labels, c.label)
@@ -30,11 +33,7 @@ func Chips() ([]string, error) {
 // Inspect asks the kernel about a line; asking changes nothing. The error says why
 // the line is not there.
 func Inspect(line string) (LineInfo, error) {
-	chips, err := kernelChips()
-	if err != nil {
-		return LineInfo{}, err
-	}
-	at, err := findLine(line, chips)
+	at, err := locate(line)
 	if err != nil {
 		return LineInfo{}, err
 	}

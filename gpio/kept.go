@@ -20,13 +20,14 @@ type Kept struct {
 const KeptPrefix = "lock/"
 
 // keptName is the name under which a lock's line is kept, as in
-// "lock/pinctrl-bcm2835/17/high/secure": chip, offset, active level, fail mode. A
-// name may hold any printable character but the colon (sd_pid_notify_with_fds(3)),
-// which becomes an underscore.
+// "lock/pinctrl-bcm2835/17/high/secure/push-pull/as-is": chip, offset, active level,
+// fail mode, drive and bias. A name may hold any printable character but the colon
+// (sd_pid_notify_with_fds(3)), which becomes an underscore.
 func keptName(at lineAt, s Settings) string {
 	return KeptPrefix + strings.Join([]string{
 		cleanLabel(at.chip.label), strconv.Itoa(at.offset),
 		strings.ToLower(Level(!s.ActiveLow).String()), string(s.FailMode),
+		string(s.Wiring.Drive), string(s.Wiring.Bias),
 	}, "/")
 }
 
@@ -36,10 +37,13 @@ func cleanLabel(label string) string { return strings.NewReplacer(":", "_", "/",
 // mode.
 func (k Kept) parse() (label, offset string, s Settings, err error) {
 	part := strings.Split(k.Name, "/")
-	if len(part) == 5 && part[0]+"/" == KeptPrefix && (part[3] == "high" || part[3] == "low") {
-		s = Settings{FailMode: FailMode(part[4]), ActiveLow: part[3] == "low"}
+	if len(part) == 7 && part[0]+"/" == KeptPrefix && (part[3] == "high" || part[3] == "low") {
+		s = Settings{
+			FailMode: FailMode(part[4]), ActiveLow: part[3] == "low",
+			Wiring: Wiring{Drive: Drive(part[5]), Bias: Bias(part[6])},
+		}
 		if s.FailMode == FailSecure || s.FailMode == FailSafe {
-			return part[1], part[2], s, nil
+			return part[1], part[2], s, s.Wiring.check()
 		}
 	}
 	return "", "", Settings{}, fmt.Errorf("the kept descriptor %q is no lock's line", k.Name)

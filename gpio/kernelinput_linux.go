@@ -19,8 +19,9 @@ const pollInput = 250 * time.Millisecond
 type KernelInput struct {
 	wiring InputWiring
 
-	mu   sync.Mutex
-	file *os.File // nil until the line was requested
+	mu     sync.Mutex
+	file   *os.File // nil until the line was requested
+	closed bool
 }
 
 // NewKernelInput is an input on the line that the wiring names.
@@ -33,11 +34,10 @@ func (in *KernelInput) open() (*os.File, error) {
 	if in.file != nil {
 		return in.file, nil
 	}
-	chips, err := kernelChips()
-	if err != nil {
-		return nil, err
+	if in.closed {
+		return nil, os.ErrClosed
 	}
-	at, err := findLine(in.wiring.Line, chips)
+	at, err := locate(in.wiring.Line)
 	if err != nil {
 		return nil, err
 	}
@@ -50,10 +50,12 @@ func (in *KernelInput) open() (*os.File, error) {
 	return in.file, err
 }
 
-// Close gives the line back. A later Read requests it anew.
+// Close gives the line back, for good: whoever still reads gets an error, and does
+// not take the line from the next one.
 func (in *KernelInput) Close() error {
 	in.mu.Lock()
 	defer in.mu.Unlock()
+	in.closed = true
 	if in.file == nil {
 		return nil
 	}

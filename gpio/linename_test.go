@@ -93,6 +93,7 @@ func TestNameOfAKeptLine(t *testing.T) {
 		{FailMode: FailSafe},
 		{FailMode: FailSafe, ActiveLow: true},
 	} {
+		s.Wiring = Wiring{Drive: OpenDrain, Bias: PullUp}
 		k := Kept{Name: keptName(lineAt{chips[0], 3}, s)}
 		level, err := k.lockedLevel()
 		if err != nil || level != s.Level(true) {
@@ -103,12 +104,12 @@ func TestNameOfAKeptLine(t *testing.T) {
 			t.Errorf("%s: %+v, %v", k.Name, got, err)
 		}
 	}
-	for _, name := range []string{"", "lock/", "lock/a_b/3/high", "lock/a_b/3/up/safe", "lock/a_b/3/low/maybe", "door/a_b/3/low/safe"} {
+	for _, name := range []string{"", "lock/", "lock/a_b/3/high", "lock/a_b/3/up/safe/push-pull/as-is", "lock/a_b/3/low/maybe/push-pull/as-is", "lock/a_b/3/low/safe/pull/as-is", "door/a_b/3/low/safe/push-pull/as-is"} {
 		if _, err := (Kept{Name: name}).lockedLevel(); err == nil {
 			t.Errorf("%q was taken for a line of a lock", name)
 		}
 	}
-	if _, err := (Kept{Name: "lock/c/3/low/safe"}).settings(chips); err == nil {
+	if _, err := (Kept{Name: "lock/c/3/low/safe/push-pull/as-is"}).settings(chips); err == nil {
 		t.Error("a chip that is not there was found")
 	}
 }

@@ -185,11 +185,12 @@ func (m *machine) setPolicy(now time.Duration, p Policy) {
 }
 
 // setSettings takes settings of which the hardware's part is the same. An unlock
-// that runs keeps its end, and a policy of the hub's stays.
+// that runs keeps its end, and a policy of the hub's stays if it is within the new
+// bounds.
 func (m *machine) setSettings(now time.Duration, s Settings) {
 	m.begin(now, CausePolicy)
 	m.settings = s
-	if !m.policy.FromHub {
+	if !m.policy.FromHub || m.policy.Check(s.MaxUnlockTime) != nil {
 		m.policy = s.Policy
 	}
 }

@@ -153,7 +153,14 @@ func (r *recorder) attempt() bool {
 	return err == nil
 }
 
+// writing holds a lock for each file: a recorder that was left behind by a disk that
+// hangs must not replace, later, what the next recorder of the same file wrote.
+var writing sync.Map // path → *sync.Mutex
+
 func (r *recorder) replace(data []byte, aside string) error {
+	turn, _ := writing.LoadOrStore(r.path, new(sync.Mutex))
+	turn.(*sync.Mutex).Lock()
+	defer turn.(*sync.Mutex).Unlock()
 	if aside != "" {
 		if _, err := atomicfile.SetAside(r.path, aside); err != nil && !errors.Is(err, os.ErrNotExist) {
 			return err

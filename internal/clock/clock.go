@@ -210,14 +210,25 @@ func (c *Clock) earliest() (at time.Time, isTrusted bool) {
 // update changes what is known, and tells whom it concerns. It returns the error
 // of the change.
 func (c *Clock) update(change func(*belief) error) error {
+	news, err := c.apply(change)
+	if len(news) > 0 { // without the lock: a log may wait, and the time may not
+		c.log.Info("the clock", news...)
+		poke(c.tell)
+	}
+	return err
+}
+
+// apply changes what is known. news are the attributes for the log; none if nothing
+// changed that concerns anybody.
+func (c *Clock) apply(change func(*belief) error) (news []any, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	before := c.belief
-	err := change(&c.belief)
+	err = change(&c.belief)
 	was, is := before.state(), c.belief.state()
 	jump := c.belief.inForce().ahead(before.inForce())
 	if was == is && abs(jump) < jumpFrom {
-		return err
+		return nil, err
 	}
 	now := c.belief.inForce()
 	if was == is {
@@ -233,9 +244,7 @@ func (c *Clock) update(change func(*belief) error) error {
 	case !trusted(is) && trusted(was):
 		c.trust = make(chan struct{})
 	}
-	c.log.Info("the clock is "+is, "was", was, "time", text(now.at(c.Boottime())), "jump", jump.Round(time.Millisecond))
-	poke(c.tell)
-	return err
+	return []any{"state", is, "was", was, "time", text(now.at(c.Boottime())), "jump", jump.Round(time.Millisecond)}, err
 }
 
 // poke fills a channel that holds one.

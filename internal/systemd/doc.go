@@ -11,6 +11,7 @@
 // Outside of systemd all of this does nothing and is no error: a program run by
 // hand says the same things to nobody.
 //
-// What systemd passes to a process is read with go-systemd's activation.Files; its
-// daemon.SdNotify is under all that needs no descriptor.
+// What systemd passes to a process is read with go-systemd's activation.Files. Its
+// SdNotify can send no descriptor, and does not end when the manager does not read;
+// here everything is sent with a time limit.
 package systemd
