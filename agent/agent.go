@@ -61,8 +61,9 @@ type Agent struct {
 	doorCommands     doorCommands
 	refusals, faults budget // of events
 
-	applying  sync.Mutex // held while properties are put in force
-	reporting sync.Mutex // held while the reported state is put together and handed over
+	applying  sync.Mutex      // held while properties are put in force; guards the field below
+	section   *iothub.Section // the desired section as the hub told it last; nil: not in this run
+	reporting sync.Mutex      // held while the reported state is put together and handed over
 
 	// changing is held, and taken before mu, by whoever changes ops: from the
 	// look at them until the change is on disk. So a disk that hangs holds up

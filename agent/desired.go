@@ -133,6 +133,11 @@ func (a *Agent) restoreDesired() {
 func (a *Agent) Desired(s iothub.Section) {
 	a.applying.Lock()
 	defer a.applying.Unlock()
+	a.section = &s
+	a.takeAll(s)
+}
+
+func (a *Agent) takeAll(s iothub.Section) {
 	a.mu.Lock()
 	before, stopping := a.desired, a.stopping
 	a.mu.Unlock()
@@ -179,7 +184,8 @@ func (a *Agent) take(name string, p property, s iothub.Section, before desiredSt
 			a.log.Warn("refusing a desired property", "property", name, "version", s.Version, "error", err)
 		}
 		inForce := any(map[string]any{})
-		if had {
+		if had && !iothub.Equal(old, checked) { // what was in force until now may be what is refused now
+
 			after.accepted[name], after.confirmed[name] = old, before.confirmed[name]
 			inForce = old
 			if p.inForce != nil {

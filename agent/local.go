@@ -21,7 +21,11 @@ func (a *Agent) Reload(l Local) {
 	a.mu.Lock()
 	a.localNow = l.complete()
 	a.mu.Unlock()
-	a.restoreDesired()
+	if a.section != nil {
+		a.takeAll(*a.section) // acknowledges too: it may not fit any more
+	} else {
+		a.restoreDesired()
+	}
 	a.applying.Unlock()
 	a.report()
 }

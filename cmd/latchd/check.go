@@ -152,8 +152,8 @@ func (s *service) diagnose() health.Facts {
 	}
 	cfg := s.configNow()
 	r.settings, _ = cfg.settings().Complete() // what is wrong with it the service told when it read it
-	if s.doors.lock != nil {
-		r.settings = s.doors.lock.Settings()
+	if lock := s.doors.lock(); lock != nil {
+		r.settings = lock.Settings()
 	}
 	return diagnosis{configFile: s.configFile, config: cfg, simulate: s.simulate, alive: r}.facts()
 }

@@ -54,7 +54,7 @@ func checkClock() device.Clock {
 
 // clockChanged passes on that the clock is trusted, is not any more, or jumped.
 func (s *service) clockChanged() {
-	if lock := s.doors.lock; lock != nil {
+	if lock := s.doors.lock(); lock != nil {
 		if err := lock.WallClockChanged(); err != nil {
 			s.log.Debug("the lock does not hear of the clock", "error", err)
 		}

@@ -246,6 +246,9 @@ func (c *config) check() error {
 			return fmt.Errorf("%s is %q; it must be %s", choice.key, choice.value, strings.Join(choice.of[1:], " or "))
 		}
 	}
+	if c.State.Directory != "" && c.State.Directory == c.State.RuntimeDirectory {
+		return fmt.Errorf("state.directory and state.runtime_directory are both %.100q; a reboot empties one of them", c.State.Directory)
+	}
 	if c.Hub.ConnectionString != "" && c.Hub.ConnectionStringFile != "" {
 		return errors.New("hub.connection_string and hub.connection_string_file exclude each other")
 	}

@@ -8,23 +8,54 @@ import (
 	"latchd/gpio"
 )
 
-// door gives the agent the lock in the agent's own words.
-type door struct{ lock *gpio.Lock }
+// door gives the agent the lock in the agent's own words. While none is open the
+// device stays reachable and says why.
+type door struct{ k *doorkeeper }
+
+// open is the lock; the error says why there is none.
+func (d door) open() (*gpio.Lock, error) {
+	if lock := d.k.lock(); lock != nil {
+		return lock, nil
+	}
+	err := d.k.wrong()
+	if err == nil {
+		err = errStopping
+	}
+	return nil, &agent.UnavailableError{Err: err}
+}
 
 func (d door) LockDoor(lockTime *time.Duration) (agent.DoorStatus, error) {
-	s, err := d.lock.LockDoor(lockTime)
+	lock, err := d.open()
+	if err != nil {
+		return d.Status(), err
+	}
+	s, err := lock.LockDoor(lockTime)
 	return doorStatus(s), doorError(err)
 }
 
 func (d door) UnlockDoor(unlockTime *time.Duration, hold bool) (agent.DoorStatus, error) {
-	s, err := d.lock.UnlockDoor(unlockTime, hold)
+	lock, err := d.open()
+	if err != nil {
+		return d.Status(), err
+	}
+	s, err := lock.UnlockDoor(unlockTime, hold)
 	return doorStatus(s), doorError(err)
 }
 
-func (d door) Status() agent.DoorStatus { return doorStatus(d.lock.Status()) }
+func (d door) Status() agent.DoorStatus {
+	lock, err := d.open()
+	if err != nil {
+		return agent.DoorStatus{State: string(gpio.StateUnknown), Mode: string(gpio.ModeResting), Fault: err.Error()}
+	}
+	return doorStatus(lock.Status())
+}
 
 func (d door) SetPolicy(p agent.DoorPolicy) error {
-	return doorError(d.lock.SetPolicy(gpio.Policy{
+	lock, err := d.open()
+	if err != nil {
+		return err
+	}
+	return doorError(lock.SetPolicy(gpio.Policy{
 		Resting: gpio.Resting(p.Resting), UnlockTime: p.UnlockTime, HeldOpenAfter: p.HeldOpenAfter,
 		FromHub: p.FromHub,
 	}))
@@ -63,23 +94,6 @@ func doorError(err error) error {
 func policy(p gpio.Policy) agent.DoorPolicy {
 	return agent.DoorPolicy{Resting: string(p.Resting), UnlockTime: p.UnlockTime, HeldOpenAfter: p.HeldOpenAfter}
 }
-
-// brokenDoor stands for a lock whose line cannot be opened: the device stays
-// reachable and says what is wrong.
-type brokenDoor struct{ err error }
-
-func (d brokenDoor) LockDoor(*time.Duration) (agent.DoorStatus, error) {
-	return d.Status(), &agent.UnavailableError{Err: d.err}
-}
-
-func (d brokenDoor) UnlockDoor(*time.Duration, bool) (agent.DoorStatus, error) {
-	return d.Status(), &agent.UnavailableError{Err: d.err}
-}
-
-func (d brokenDoor) Status() agent.DoorStatus {
-	return agent.DoorStatus{State: string(gpio.StateUnknown), Mode: string(gpio.ModeResting), Fault: d.err.Error()}
-}
-func (d brokenDoor) SetPolicy(agent.DoorPolicy) error { return d.err }
 
 // doorEvents are what happened with a change of the lock, in the agent's words.
 func doorEvents(c gpio.Change) []agent.DoorEvent {

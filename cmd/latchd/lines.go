@@ -25,9 +25,9 @@ func (k *doorkeeper) openOn(c gpio.Config) (*gpio.Lock, error) {
 	c.Contact, c.Bolt, c.Button = input(wiring.Contact), input(wiring.Bolt), input(wiring.Button)
 	lock, err := gpio.Open(c)
 	k.note(line.Notes())
-	k.kept = nil // adopted or given back
+	k.kept = line.Found // what was not touched
 	if held := line.Held(); held.File != nil {
-		k.kept = []gpio.Kept{held}
+		k.kept = append(k.kept, held)
 	}
 	return lock, err
 }

@@ -54,7 +54,8 @@ func main() {
 	}
 	// Until the service listens for it, SIGHUP must not end the process, because
 	// that would be a stop without its order.
-	signal.Ignore(syscall.SIGHUP)
+	// Nor may a log that nobody reads any more, whose write is SIGPIPE.
+	signal.Ignore(syscall.SIGHUP, syscall.SIGPIPE)
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -62,7 +63,7 @@ func (s *service) adjust(cfg config) error {
 	if what := s.needsRestart(cfg); what != "" {
 		return errors.New(what + " was changed, which needs a restart: systemctl restart latchd")
 	}
-	if lock := s.doors.lock; lock != nil {
+	if lock := s.doors.lock(); lock != nil {
 		err := lock.SetSettings(cfg.settings())
 		if restart := (*gpio.RestartError)(nil); errors.As(err, &restart) {
 			return errors.New("door." + restart.Error())
@@ -85,7 +86,9 @@ func (s *service) needsRestart(cfg config) string {
 		return "[hub]"
 	case cfg.State != now.State:
 		return "[state]"
-	case (cfg.Door.Line == "") != (s.doors.lock == nil):
+	case cfg.Door.Line == "" && (s.doors.lock() != nil || s.doors.wrong() != nil):
+		return "door.line"
+	case cfg.Door.Line != "" && s.doors.lock() == nil && s.doors.wrong() == nil:
 		return "door.line"
 	}
 	return ""
@@ -95,8 +98,8 @@ func (s *service) needsRestart(cfg config) string {
 func (s *service) local() agent.Local {
 	cfg := s.configNow()
 	settings, _ := cfg.settings().Complete() // it was checked when it was read
-	if s.doors.lock != nil {
-		settings = s.doors.lock.Settings()
+	if lock := s.doors.lock(); lock != nil {
+		settings = lock.Settings()
 	}
 	return agent.Local{
 		Fault: s.faultNow(), DoorPolicy: policy(settings.Policy), RebootDelay: time.Duration(cfg.Reboot.Delay),
@@ -109,10 +112,19 @@ func (s *service) configNow() config {
 	return s.config
 }
 
+// faultNow is all that is wrong: with the configuration, with opening the lock, and
+// with a line that the configuration has left.
 func (s *service) faultNow() string {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.fault
+	all := []string{s.fault}
+	s.mu.Unlock()
+	if err := s.doors.wrong(); err != nil {
+		all = append(all, "the lock: "+err.Error())
+	}
+	for _, n := range s.doors.notesSoFar() {
+		all = append(all, "lockLineChanged: "+n)
+	}
+	return strings.Join(slices.DeleteFunc(all, func(text string) bool { return text == "" }), "; ")
 }
 
 func (s *service) setFault(fault string) {

@@ -84,7 +84,7 @@ func (r *rig) start() {
 		Boot: agent.Boot{ID: r.machine.id, Cause: r.machine.cause}, StateDir: cfg.State.Directory,
 		Version: "1.2.0", Local: agent.Local{DoorPolicy: policy(policyOfFile)}, Log: log,
 	})
-	r.agent, r.lock = a, doors.lock
+	r.agent, r.lock = a, doors.lock()
 	r.hub.agent = a
 	a.Connect(r.hub)
 	doors.listenTo(func(c gpio.Change) {

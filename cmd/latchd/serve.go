@@ -6,7 +6,6 @@ import (
 	"io"
 	"log/slog"
 	"os"
-	"strings"
 	"sync"
 	"time"
 
@@ -48,11 +47,18 @@ type service struct {
 	fault  string     // what is wrong with the configuration, or with the lock's line
 }
 
+// logWithin bounds the wait for the log's last lines.
+const logWithin = 500 * time.Millisecond
+
 // serve runs the agent until ctx ends or the simulated machine goes down. A wrong
 // configuration is no reason to end, because the door must stay under control.
 func serve(ctx context.Context, configFile string, simulate bool, stderr io.Writer) error {
 	level := new(slog.LevelVar)
-	s := &service{configFile: configFile, simulate: simulate, level: level, log: newLogger(stderr, level)}
+	f, isFile := stderr.(*os.File)
+	queue := logging.NewQueue(stderr)
+	defer queue.Close(logWithin)
+	log := logging.New(queue, level, isFile && logging.ToJournal(f))
+	s := &service{configFile: configFile, simulate: simulate, level: level, log: log}
 	if !simulate {
 		return s.serveHere(ctx)
 	}
@@ -93,6 +99,9 @@ func serve(ctx context.Context, configFile string, simulate bool, stderr io.Writ
 // serveHere runs the agent on this machine. A line that systemd kept is taken over
 // before the configuration is read, whatever that says and however long it takes.
 func (s *service) serveHere(ctx context.Context) error {
+	if _, err := gpio.Chips(); err != nil { // before there are other files, see gpio
+		s.log.Warn("the GPIO chips cannot be told yet", "error", err)
+	}
 	dirs := serviceDirs()
 	m, err := firmware.OpenLinux(dirs.Directory)
 	if err != nil {
@@ -112,12 +121,13 @@ func (s *service) serveHere(ctx context.Context) error {
 	defer endWatch()
 	go m.Watch(watching)
 	clock := s.hubClock(cfg)
-	s.clock, s.side = clock, append(s.side, clock.Run)
-	err = s.run(ctx, cfg, configErr)
-	if err := clock.Save(); err != nil {
-		s.log.Error("the time is not kept for the next start", "error", err)
-	}
-	return err
+	s.clock, s.side = clock, append(s.side, clock.Run, func(ctx context.Context) {
+		<-ctx.Done()
+		if err := clock.Save(); err != nil {
+			s.log.Error("the time is not kept for the next start", "error", err)
+		}
+	})
+	return s.run(ctx, cfg, configErr)
 }
 
 // run puts the rooms together, runs them until ctx ends, and stops them in order: no
@@ -133,12 +143,14 @@ func (s *service) run(ctx context.Context, cfg config, configErr error) error {
 	s.doors.wall.Store(&wall)
 
 	theDoor, policyOfFile := s.doors.take(cfg, configErr)
-	s.fault = faultText(configErr, s.doors.notes)
+	if configErr != nil {
+		s.fault = configErr.Error()
+	}
 	s.agent = agent.New(agent.Config{
 		Door: theDoor, Machine: s.machine, Clock: s.clock, Device: deviceID(cfg.Hub),
 		Boot:     agent.Boot{ID: boot.ID, Cause: boot.Cause},
 		StateDir: cfg.State.Directory,
-		Local:    agent.Local{Fault: s.fault, DoorPolicy: policy(policyOfFile), RebootDelay: time.Duration(cfg.Reboot.Delay)},
+		Local:    agent.Local{Fault: s.faultNow(), DoorPolicy: policy(policyOfFile), RebootDelay: time.Duration(cfg.Reboot.Delay)},
 		Version:  version.Version, Simulated: s.simulate,
 		Information: information(s.machine), Diagnostics: health.New(s.diagnose), Log: s.log,
 	})
@@ -181,43 +193,65 @@ func (s *service) work(ctx context.Context, client *device.Client) error {
 	}
 	side.Go(func() { s.control(ctx) })
 
+	side.Go(func() { s.doors.retry(ctx, s.configNow, s.doorOpened) })
+
 	ended := make(chan error, 1)
 	go func() { ended <- s.agent.Run(ctx) }()
 	s.log.Debug("the door is under control")
 	s.teller.ready()
 	<-ctx.Done()
 	restart := s.restarts()
-	err := s.stopDoor(ended, restart)
-	s.tellLast(client)
-	end()
-	hub.Wait()
-	side.Wait()
+	var err error
+	select {
+	case err = <-ended:
+	case <-time.After(agentWithin):
+		s.log.Warn("the agent does not end; the door is stopped without it")
+	}
+	if !restart {
+		s.doors.stop(false)
+	}
+	within(restWithin, func() {
+		s.tellLast(client)
+		end()
+		hub.Wait()
+		side.Wait()
+	})
+	if restart { // last, because until then the button works
+		s.doors.stop(true)
+	}
 	s.log.Info("latchd stops")
 	return err
 }
 
-// agentWithin is how long an ordered stop waits for the agent before it stops the
-// door. It takes milliseconds unless a disk or the lock hangs.
-const agentWithin = 1500 * time.Millisecond
+// A stop takes milliseconds. Where a disk, the hub or D-Bus hangs these bounds keep
+// it under five seconds, all together with stopWithin: the service manager's patience
+// ends at ten, and a door must have been locked by then.
+const (
+	askSystemd  = 700 * time.Millisecond  // whether this stop is a restart
+	agentWithin = time.Second             // until the agent has ended
+	restWithin  = 1500 * time.Millisecond // for the hub to hear, and all the rest
+)
 
-// stopDoor stops the door once the agent has ended, and soon in any case: nothing
-// that hangs may keep it from being locked.
-func (s *service) stopDoor(ended <-chan error, restart bool) error {
-	timeout := time.NewTimer(agentWithin)
+// within runs f, and leaves it behind if it takes longer.
+func within(limit time.Duration, f func()) {
+	done := make(chan struct{})
+	go func() {
+		f()
+		close(done)
+	}()
+	timeout := time.NewTimer(limit)
 	defer timeout.Stop()
 	select {
-	case err := <-ended:
-		s.doors.stop(restart)
-		return err
+	case <-done:
 	case <-timeout.C:
-		s.log.Warn("the agent does not end; the door is stopped without it")
-		s.doors.stop(restart)
-		return <-ended
 	}
 }
 
-// askSystemd bounds the question whether this stop is a restart.
-const askSystemd = 500 * time.Millisecond
+// doorOpened is for a lock that could be opened at last.
+func (s *service) doorOpened() {
+	s.agent.Reload(s.local())
+	s.teller.poke()
+}
 
 // restarts tells whether systemd will start this service again right away, so that
 // the door is to be left as it is. Where that cannot be told it is false, and the
@@ -226,31 +260,14 @@ func (s *service) restarts() bool {
 	if s.simulate || !systemd.Managed() {
 		return false
 	}
-	_ = systemd.Stopping() // systemd goes on without it
 	ctx, cancel := context.WithTimeout(context.Background(), askSystemd)
 	defer cancel()
-	if s.machine.Stopping(ctx) {
-		return false
-	}
 	job, err := systemd.Job(ctx)
 	if err != nil {
 		s.log.Warn("systemd does not say whether this is a restart; the door is locked", "error", err)
 		return false
 	}
 	return job != "stop" // without a job the process was killed by hand, and is started again
-}
-
-// faultText is what the twin says of a wrong configuration, and of a line that it
-// has left.
-func faultText(err error, notes []string) string {
-	var all []string
-	if err != nil {
-		all = append(all, err.Error())
-	}
-	for _, n := range notes {
-		all = append(all, "lockLineChanged: "+n)
-	}
-	return strings.Join(all, "; ")
 }
 
 // tellWithin bounds the last report of an ordered stop; the hub may be away.
@@ -302,9 +319,4 @@ func information(m machine) map[string]any {
 	}
 	doc["__t"] = "c" // the plug-and-play mark of a component
 	return doc
-}
-
-func newLogger(stderr io.Writer, level slog.Leveler) *slog.Logger {
-	f, isFile := stderr.(*os.File)
-	return logging.New(stderr, level, isFile && logging.ToJournal(f))
 }

@@ -76,7 +76,7 @@ func (t *teller) run(ctx context.Context) {
 // lock's line answers, and so does the agent. One that does not is restarted by
 // systemd, and the line stays as it is.
 func (t *teller) feed() {
-	if lock := t.s.doors.lock; lock != nil {
+	if lock := t.s.doors.lock(); lock != nil {
 		if err := lock.Alive(); err != nil {
 			t.s.log.Error("the watchdog is not fed", "error", err)
 			return
@@ -111,8 +111,8 @@ func (s *service) statusLine() string {
 	if fault := s.faultNow(); fault != "" {
 		parts = append(parts, "fault: "+fault)
 	}
-	if s.doors.lock != nil {
-		st := s.doors.lock.Status()
+	if lock := s.doors.lock(); lock != nil {
+		st := lock.Status()
 		door := "door " + string(st.State)
 		if string(st.Mode) != "resting" {
 			door += " (" + string(st.Mode) + ")"
@@ -121,6 +121,8 @@ func (s *service) statusLine() string {
 			door += ", " + st.Fault
 		}
 		parts = append(parts, door)
+	} else if s.doors.wrong() != nil {
+		parts = append(parts, "door not under control")
 	} else {
 		parts = append(parts, "no door")
 	}
