@@ -2,6 +2,8 @@ package gpio
 
 import (
 	"errors"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 )
@@ -86,6 +88,47 @@ func TestAlive(t *testing.T) {
 	play(t, func(r *rig) {
 		r.must(r.open().Alive())
 	})
+}
+
+// A bound that was lowered counts for the hub's policy too, though the hub set it
+// before.
+func TestALowerMaximumEndsAPolicyBeyondIt(t *testing.T) {
+	play(t, func(r *rig) {
+		r.cfg.Settings.MaxUnlockTime = time.Hour
+		l := r.open()
+		r.must(l.SetPolicy(Policy{UnlockTime: 20 * time.Minute, FromHub: true}.withDefaults()))
+		s := l.Settings()
+		s.MaxUnlockTime = time.Minute
+		r.must(l.SetSettings(s))
+		if l.Policy() != s.Policy {
+			t.Errorf("in force: %+v", l.Policy())
+		}
+	})
+}
+
+// A disk that hangs while the door is handed over must not, when it comes back,
+// replace what was recorded since.
+func TestARecordLeftBehindReplacesNothing(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "record")
+	hung, release := make(chan struct{}), make(chan struct{})
+	old := newRecorder(path, func(path string, data []byte, perm os.FileMode) error {
+		close(hung)
+		<-release
+		return os.WriteFile(path, data, perm)
+	}, false, nil)
+	old.record([]byte("old"))
+	go old.attempt()
+	<-hung
+	fresh := newRecorder(path, os.WriteFile, false, nil)
+	fresh.record([]byte("new"))
+	done := make(chan struct{})
+	go func() { fresh.attempt(); close(done) }()
+	close(release)
+	<-done
+	if data, err := os.ReadFile(path); string(data) != "new" || err != nil {
+		t.Errorf("the file holds %q, %v", data, err)
+	}
 }
 
 // changed counts the changes that the listener heard of.

@@ -200,13 +200,15 @@ func (s *service) work(ctx context.Context, client *device.Client) error {
 	s.log.Debug("the door is under control")
 	s.teller.ready()
 	<-ctx.Done()
-	restart := s.restarts()
+	restarts := make(chan bool, 1)
+	go func() { restarts <- s.restarts() }()
 	var err error
 	select {
 	case err = <-ended:
 	case <-time.After(agentWithin):
 		s.log.Warn("the agent does not end; the door is stopped without it")
 	}
+	restart := <-restarts
 	if !restart {
 		s.doors.stop(false)
 	}
@@ -227,9 +229,12 @@ func (s *service) work(ctx context.Context, client *device.Client) error {
 // it under five seconds, all together with stopWithin: the service manager's patience
 // ends at ten, and a door must have been locked by then.
 const (
-	askSystemd  = 700 * time.Millisecond  // whether this stop is a restart
-	agentWithin = time.Second             // until the agent has ended
-	restWithin  = 1500 * time.Millisecond // for the hub to hear, and all the rest
+	// askSystemd is for the question whether this stop is a restart. A small board
+	// in the middle of an upgrade was seen to take more than half a second, and
+	// without an answer the door gets locked.
+	askSystemd  = 2500 * time.Millisecond
+	agentWithin = 2 * time.Second // until the agent has ended, at the same time
+	restWithin  = time.Second     // for the hub to hear, and all the rest
 )
 
 // within runs f, and leaves it behind if it takes longer.
@@ -271,7 +276,7 @@ func (s *service) restarts() bool {
 }
 
 // tellWithin bounds the last report of an ordered stop; the hub may be away.
-const tellWithin = time.Second
+const tellWithin = restWithin - 100*time.Millisecond
 
 // tellLast waits until the hub knows how the door was left, and what happened last
 // is on disk; client is nil where there is no hub.
