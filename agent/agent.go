@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"sync"
 	"time"
 
@@ -73,17 +74,18 @@ type Agent struct {
 	unsavable   error // why the operations file must not be written; set by New
 	desiredLost error // the same of the file of desired properties
 
-	mu        sync.Mutex        // guards the fields below
-	ops       ledger.Operations // written with changing held too, so either is enough to read
-	desired   desiredState
-	answers   map[string]chan struct{} // operation id → closed when its answer went out, or never will
-	startedAt time.Time
-	canReboot bool
-	asked     bool   // canReboot is known; nothing is reported before
-	stopping  bool   // no command is accepted any more
-	lastMode  string // of the door, to log one line per change
-	doorFault string // as the last event of it said
-	localNow  Local
+	mu            sync.Mutex        // guards the fields below
+	ops           ledger.Operations // written with changing held too, so either is enough to read
+	desired       desiredState
+	answers       map[string]chan struct{} // operation id → closed when its answer went out, or never will
+	startedAt     time.Time
+	canReboot     bool
+	rebootRefusal string // why not; "" if it can
+	asked         bool   // canReboot is known; nothing is reported before
+	stopping      bool   // no command is accepted any more
+	lastMode      string // of the door, to log one line per change
+	doorFault     string // as the last event of it said
+	localNow      Local
 }
 
 // New reads the state of earlier runs and boots, and judges what the present
@@ -139,9 +141,8 @@ func (a *Agent) Run(ctx context.Context) error {
 	}
 	work.Go(func() {
 		a.settleClock()
-		if err := a.askCanReboot(ctx); err != nil {
-			a.log.Warn("this device cannot reboot itself", "reason", err)
-		}
+		_ = a.askCanReboot(ctx) // told by what follows
+		work.Go(func() { a.followCanReboot(ctx) })
 		a.operate(ctx)
 	})
 	<-ctx.Done()
@@ -219,21 +220,63 @@ func (a *Agent) DoorChanged() {
 
 // askCanReboot asks the machine, for a bounded time, and keeps the answer for
 // the report.
-func (a *Agent) askCanReboot(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, askMachine)
+func (a *Agent) askCanReboot(parent context.Context) error {
+	ctx, cancel := context.WithTimeout(parent, askMachine)
 	defer cancel()
 	err := a.Machine.CanReboot(ctx)
+	if err != nil && parent.Err() != nil {
+		return err // nobody waits for an answer any more, and this is none
+	}
 	if err != nil && ctx.Err() != nil {
 		err = fmt.Errorf("the machine did not say within %s whether it may reboot; try again, and see whether its D-Bus and systemd-logind work: %w", askMachine, err)
 	}
 	a.mu.Lock()
 	changed := !a.asked || a.canReboot != (err == nil)
-	a.asked, a.canReboot = true, err == nil
+	a.asked, a.canReboot, a.rebootRefusal = true, err == nil, ""
+	if err != nil {
+		a.rebootRefusal = err.Error()
+	}
 	a.mu.Unlock()
 	if changed {
 		go a.report()
 	}
 	return err
+}
+
+// How soon the machine is asked again whether it may reboot. What forbids it often
+// goes away by itself: a package manager that holds an inhibitor while it upgrades
+// this very program, a bus that is slow while the machine starts.
+const (
+	askAgainIfNot = time.Minute
+	askAgainIfSo  = time.Hour
+)
+
+// followCanReboot keeps the report of it true until ctx ends.
+func (a *Agent) followCanReboot(ctx context.Context) {
+	told := ""
+	for {
+		a.mu.Lock()
+		can, reason := a.canReboot, a.rebootRefusal
+		a.mu.Unlock()
+		pause := askAgainIfSo
+		if !can {
+			pause = askAgainIfNot
+			if reason != told {
+				a.log.Warn("this device cannot reboot itself now", "reason", reason)
+			}
+		} else if told != "" {
+			a.log.Info("this device can reboot itself again")
+		}
+		told = reason
+		again := time.NewTimer(pause + rand.N(pause/10))
+		select {
+		case <-ctx.Done():
+			again.Stop()
+			return
+		case <-again.C:
+		}
+		_ = a.askCanReboot(ctx) // told above
+	}
 }
 
 // goingDown asks whether the whole machine is going down, for a bounded time.

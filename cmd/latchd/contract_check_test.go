@@ -85,7 +85,7 @@ func TestContractDiagnostics(t *testing.T) {
 			wantFault(r, "clock", "error", "restored")
 		}},
 		{"runDiagnostics finds a machine that may not reboot itself", func(r *rig) {
-			r.machine.forbidden = errors.New("the polkit rule is missing")
+			r.machine.forbid(errors.New("the polkit rule is missing"))
 			wantFault(r, "rebootRight", "error", "polkit")
 		}},
 		{"runDiagnostics finds an alarm", func(r *rig) {

@@ -331,6 +331,14 @@ func TestContractStatus(t *testing.T) {
 		{"agent and device information are reported", func(r *rig) {
 			r.reported("agent.version", "1.2.0", "agent.bootId", "boot-1", "agent.simulated", "false", "agent.canReboot", "true", "clock.state", "synchronized")
 		}},
+		{"canReboot follows what forbids it, without a command", func(r *rig) {
+			r.machine.forbid(errors.New("apt upgrades this very package"))
+			r.pass(2 * time.Hour)
+			r.reported("agent.canReboot", "false")
+			r.machine.forbid(nil)
+			r.pass(2 * time.Minute)
+			r.reported("agent.canReboot", "true")
+		}},
 		{"a time that cannot be trusted is absent", func(r *rig) {
 			r.freeze()
 			r.clock.set("unset", 0)

@@ -301,7 +301,7 @@ func TestContractReboot(t *testing.T) {
 			}
 		}},
 		{"a device that may not reboot itself says who forbids it", func(r *rig) {
-			r.machine.forbidden = errors.New("runs in a container")
+			r.machine.forbid(errors.New("runs in a container"))
 			a := r.want(503, "rebootDevice", `{}`)
 			if !strings.Contains(fmt.Sprint(a.body["Response"]), "runs in a container") {
 				r.Errorf("got %s", a)

@@ -258,7 +258,7 @@ func TestDeviceReportsItsModel(t *testing.T) {
 			m.ask(200, "rebootDevice", `{}`)
 			m.pass(30 * time.Second)
 			m.checkReports()
-			m.machine.forbidden = errors.New("not permitted")
+			m.machine.forbid(errors.New("not permitted"))
 			m.ask(503, "rebootDevice", `{}`)
 		},
 		"power cut": func(m *modelled) { m.pullPlug("boot-2") },

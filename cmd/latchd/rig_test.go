@@ -353,7 +353,7 @@ type rigMachine struct {
 	asked     atomic.Int32
 	onDown    context.CancelFunc
 
-	forbidden error         // CanReboot
+	forbidden atomic.Value  // CanReboot: an error in a refusalOf
 	refusal   error         // Reboot
 	deaf      bool          // Reboot is accepted and nothing happens
 	slow      time.Duration // before it goes down
@@ -375,8 +375,16 @@ func (m *rigMachine) Information(string) firmware.Information {
 
 func (m *rigMachine) CanReboot(context.Context) error {
 	time.Sleep(time.Duration(m.hangs.Load()))
-	return m.forbidden
+	if f, ok := m.forbidden.Load().(refusalOf); ok {
+		return f.error
+	}
+	return nil
 }
+
+type refusalOf struct{ error } // an atomic.Value wants one type
+
+// forbid says what CanReboot answers from now on.
+func (m *rigMachine) forbid(why error) { m.forbidden.Store(refusalOf{why}) }
 
 func (m *rigMachine) hang(d time.Duration) { m.hangs.Store(int64(d)) }
 
