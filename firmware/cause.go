@@ -35,7 +35,20 @@ func (t tree) cause(seen []string) (cause, evidence string) {
 			return CausePowerLoss, fmt.Sprintf("/%s is %#x", name, status)
 		}
 	}
-	return CauseUnknown, ""
+	return CauseUnknown, t.underVoltage()
+}
+
+// underVoltage tells of a weak supply, as the Raspberry Pi's firmware saw it since
+// this boot. It proves nothing about the boot, but whoever wonders why a machine
+// went down without a word should look there first.
+func (t tree) underVoltage() string {
+	const occurred = 1 << 16 // since the boot (Raspberry Pi documentation, vcgencmd get_throttled)
+	for _, name := range t.glob("sys/devices/platform/*/*firmware/get_throttled") {
+		if flags, err := strconv.ParseUint(t.text(name), 16, 32); err == nil && flags&occurred != 0 {
+			return fmt.Sprintf("the supply voltage was too low since this boot: get_throttled is %#x", flags)
+		}
+	}
+	return ""
 }
 
 // cardReset is WDIOF_CARDRESET of linux/watchdog.h: "the card previously reset

@@ -34,10 +34,20 @@ func TestCauses(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			cause, evidence := grow(t, test.files).cause(nil)
-			if cause != test.want || (evidence == "") != (cause == CauseUnknown) {
+			if cause != test.want || evidence == "" && cause != CauseUnknown {
 				t.Errorf("got %q by %q, want %q", cause, evidence, test.want)
 			}
 		})
+	}
+}
+
+func TestAWeakSupplyIsTold(t *testing.T) {
+	const throttled = "sys/devices/platform/soc/soc:firmware/get_throttled"
+	for flags, told := range map[string]bool{"50005\n": true, "10000\n": true, "0\n": false, "20002\n": false, "x\n": false} {
+		cause, evidence := grow(t, map[string]string{throttled: flags}).cause(nil)
+		if cause != CauseUnknown || (evidence != "") != told {
+			t.Errorf("%q: %q by %q", flags, cause, evidence)
+		}
 	}
 }
 

@@ -136,6 +136,9 @@ func (s *service) run(ctx context.Context, cfg config, configErr error) error {
 	s.config = cfg // alone here yet
 	boot := s.machine.Boot()
 	s.log.Info("latchd starts", "version", version.Version, "bootId", boot.ID, "simulated", s.simulate)
+	if boot.Evidence != "" {
+		s.log.Info("why this machine booted, as far as it shows", "cause", boot.Cause, "evidence", boot.Evidence)
+	}
 	if configErr != nil {
 		s.log.Error("the configuration cannot be used; the door keeps its last good settings", "error", configErr)
 	}
