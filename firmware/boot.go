@@ -12,7 +12,7 @@ type Boot struct {
 	// Cause is the cause as found, for a boot that nobody asked for. It says
 	// nothing about whether somebody did.
 	Cause string `json:"cause"`
-	// Evidence is what shows the cause, for the log; empty when it is CauseUnknown.
+	// Evidence is what shows the cause, for the log. With CauseUnknown it is at most a hint.
 	Evidence string `json:"evidence,omitempty"`
 	// Container names the kind of container that this program runs in ("docker",
 	// "systemd-nspawn"); empty if it sees the machine itself.
