@@ -32,11 +32,13 @@ type doorkeeper struct {
 	dirs    stateConfig // of the lock that is open
 	stopped bool        // no lock is opened any more
 
-	mu      sync.Mutex // guards the fields below
+	telling sync.Mutex // held while a change is told; guards the fields below
 	listen  func(gpio.Change)
 	waiting []gpio.Change // until there is a listener
-	broken  error         // why no lock is open, or not the configured one; nil: all is well
-	notes   []string      // what an operator should know of the line
+
+	mu     sync.Mutex // guards the fields below
+	broken error      // why no lock is open, or not the configured one; nil: all is well
+	notes  []string   // what an operator should know of the line
 }
 
 func newDoorkeeper(m machine, simulate bool, log *slog.Logger) *doorkeeper {
@@ -48,8 +50,8 @@ func (k *doorkeeper) lock() *gpio.Lock { return k.open.Load() }
 
 // tell hands a change of the lock to the listener, or keeps it for one.
 func (k *doorkeeper) tell(c gpio.Change) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
+	k.telling.Lock()
+	defer k.telling.Unlock()
 	if k.listen == nil {
 		k.waiting = append(k.waiting, c)
 		return
@@ -59,8 +61,8 @@ func (k *doorkeeper) tell(c gpio.Change) {
 
 // listenTo says who hears of the lock's changes, those of before included.
 func (k *doorkeeper) listenTo(listen func(gpio.Change)) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
+	k.telling.Lock()
+	defer k.telling.Unlock()
 	for _, c := range k.waiting {
 		listen(c)
 	}

@@ -195,7 +195,6 @@ func (s *service) work(ctx context.Context, client *device.Client) error {
 		side.Go(func() { run(after) })
 	}
 	side.Go(func() { s.control(ctx) })
-
 	side.Go(func() { s.doors.retry(ctx, s.configNow, s.doorOpened) })
 
 	ended := make(chan error, 1)
