@@ -66,3 +66,21 @@ func GiveBack(kept []Kept, forget func(name string) error) (notes []string) {
 	k.sift("")
 	return k.Notes()
 }
+
+// Relock drives a lock's line to the level that locks and gives it up: for a lock
+// that nobody keeps any more. A line that somebody has is left alone; the error then
+// wraps EBUSY. What becomes of the level afterwards is the kernel's choice: that of a
+// Raspberry Pi keeps it, others turn the line into an input, which leaves it to the
+// resistor outside.
+func Relock(s Settings) error {
+	at, err := locate(s.Wiring.Line)
+	if err != nil {
+		return err
+	}
+	k := KernelLine{Settings: s}
+	f, err := k.request(at, s.Level(true), true)
+	if err != nil {
+		return err
+	}
+	return f.Close()
+}

@@ -17,12 +17,12 @@ fail() {
 	exit 1
 }
 
-check_unit() { # PROGRAM
-	local unit=packaging/$1/$1.service
+check_unit() { # PROGRAM UNIT
+	local unit=packaging/$1/$2.service
 	# The programs need not be installed here; verify only wants to see that there is one.
-	sed -e "s|^ExecStart=/usr/bin/$1|ExecStart=/bin/true|" -e "s|^ExecPaths=.*|ExecPaths=/bin/true|" -e '/^Documentation=/d' "$unit" >"$scratch/$1.service"
+	sed -E -e "s|^(Exec[A-Za-z]*)=/usr/bin/$1.*|\1=/bin/true|" -e '/^Documentation=/d' "$unit" >"$scratch/$2.service"
 	local said
-	said=$(SYSTEMD_LOG_LEVEL=warning systemd-analyze verify --man=no --recursive-errors=no "$scratch/$1.service" 2>&1) || fail "$unit: $said"
+	said=$(SYSTEMD_LOG_LEVEL=warning systemd-analyze verify --man=no --recursive-errors=no "$scratch/$2.service" 2>&1) || fail "$unit: $said"
 	[ -z "$said" ] || fail "$unit: $said"
 	systemd-analyze security --offline=true --no-pager --threshold=$max_exposure "$unit" >"$scratch/security" ||
 		fail "$unit: the sandbox is weaker than $max_exposure/10:" "$(cat "$scratch/security")"
@@ -30,8 +30,9 @@ check_unit() { # PROGRAM
 }
 
 if command -v systemd-analyze >/dev/null; then
-	check_unit latchd
-	check_unit latchhub
+	check_unit latchd latchd
+	check_unit latchd latchd-relock
+	check_unit latchhub latchhub
 else
 	echo "systemd-analyze is not installed: the units are not checked"
 fi

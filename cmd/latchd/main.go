@@ -109,6 +109,8 @@ func (p program) run(ctx context.Context, args []string) int {
 		return p.check(ctx, rest)
 	case "door":
 		return p.door(ctx, rest)
+	case "relock": // for latchd-relock.service alone, so no help tells of it
+		return p.relock(rest)
 	default:
 		return p.misused("latchd", fmt.Sprintf("%q is not a command of latchd", verb))
 	}
