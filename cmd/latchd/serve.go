@@ -16,7 +16,6 @@ import (
 	"latchd/internal/logging"
 	"latchd/internal/systemd"
 	"latchd/internal/version"
-	"latchd/iothub"
 	"latchd/iothub/device"
 )
 
@@ -167,18 +166,6 @@ func (s *service) run(ctx context.Context, cfg config, configErr error) error {
 	return s.work(ctx, client)
 }
 
-// newClient connects the agent to its hub; nil if it cannot be.
-func (s *service) newClient() *device.Client {
-	client, err := newClient(s.config, s.agent, s.clock, &s.link, s.log)
-	if err != nil {
-		s.log.Error("the hub cannot be reached with this configuration; the door works without it", "error", err)
-		s.link.changed(false, err)
-		return nil
-	}
-	s.agent.Connect(client)
-	return client
-}
-
 // work runs everything until ctx ends.
 func (s *service) work(ctx context.Context, client *device.Client) error {
 	after, end := context.WithCancel(context.WithoutCancel(ctx)) // for what outlives the agent
@@ -294,36 +281,4 @@ func (s *service) tellLast(client *device.Client) {
 	if err := client.Flush(ctx); err != nil {
 		s.log.Info("the hub does not know how the door was left", "error", err)
 	}
-}
-
-// newClient makes the connection to the hub.
-func newClient(cfg config, a *agent.Agent, clock device.Clock, l *link, log *slog.Logger) (*device.Client, error) {
-	found, err := findCredentials(cfg.Hub)
-	if err != nil {
-		return nil, err
-	}
-	c := found.client()
-	c.Log, c.Clock = log, clock
-	c.Handler = device.Handler{
-		Method: a.Serve, Desired: a.Desired, Reported: a.Reported, Connection: l.changed,
-	}
-	return device.New(c)
-}
-
-// deviceID is this device's name at its hub; "" if it cannot be told.
-func deviceID(h hubConfig) string {
-	connection, err := connectionString(h)
-	if err != nil {
-		return "" // newClient says why
-	}
-	return connection.DeviceID
-}
-
-func information(m machine) map[string]any {
-	doc, err := iothub.ToDocument(m.Information(version.Version))
-	if err != nil {
-		return nil
-	}
-	doc["__t"] = "c" // the plug-and-play mark of a component
-	return doc
 }
