@@ -8,7 +8,6 @@ import (
 	"io"
 	"net"
 	"time"
-
 )
 
 // maxControlAnswer is the longest answer that is read, in bytes; a status with
