@@ -47,9 +47,9 @@ for script in preinst postinst prerm postrm; do
 	if [ -f "$packaging/$script" ]; then install -m 0755 "$packaging/$script" "$root/DEBIAN/"; fi
 done
 cd "$root"
-# What is in /etc belongs to the administrator.
+# What is in /etc belongs to the administrator, who changes it: it has no checksum, as with debhelper.
 if [ -d etc ]; then find etc -type f -printf '/%p\n' | LC_ALL=C sort >DEBIAN/conffiles; fi
-find . -path ./DEBIAN -prune -o -type f -printf '%P\0' | LC_ALL=C sort -z | xargs -0 md5sum >DEBIAN/md5sums
+find . -path ./DEBIAN -prune -o -path ./etc -prune -o -type f -printf '%P\0' | LC_ALL=C sort -z | xargs -0 md5sum >DEBIAN/md5sums
 # As dpkg-gencontrol counts: whole kilobytes of each file, one for anything else.
 size=$(find . -path ./DEBIAN -prune -o -type f -printf '%s\n' -o -printf '1\n' | awk '{ k += $1 == 1 ? 1 : int(($1 + 1023) / 1024) } END { print k }')
 cd "$OLDPWD"
