@@ -45,6 +45,7 @@ var made = []struct {
 		d.chmod("etc/latchd/device.connection", 0o640)
 	}, nil},
 	{"others write the configuration", "configurationPermissions", &faultWritable, func(d *device) { d.chmod("etc/latchd/latchd.toml", 0o646) }, []string{"0646"}},
+	{"others write where the configuration is", "configurationPermissions", &faultWritable, func(d *device) { d.chmod("etc/latchd", 0o757) }, []string{"/etc/latchd", "0757"}},
 	{"somebody owns the configuration", "configurationPermissions", &faultOwner, func(d *device) {
 		d.chown("etc/latchd/latchd.toml")
 	}, []string{"latchd.toml", "chown root"}},

@@ -60,7 +60,10 @@ func checkPermissions(_ context.Context, f *Facts) finding {
 	if f.Configuration.File == "" {
 		return notHere("there is no configuration file")
 	}
-	files := append([]NamedFile{{Path: f.Configuration.File, Secret: f.Configuration.Secret}}, f.Configuration.Named...)
+	// Who can write the directory can put another file in the configuration's place.
+	files := append([]NamedFile{
+		{Path: f.Configuration.File, Secret: f.Configuration.Secret}, {Path: filepath.Dir(f.Configuration.File)},
+	}, f.Configuration.Named...)
 	for _, dir := range credentialDirectories {
 		files = append(files, NamedFile{Path: dir, Secret: true})
 		for _, name := range f.tree().glob(dir + "/*") {
@@ -98,7 +101,7 @@ func (f *Facts) permissions(file NamedFile, info fs.FileInfo) finding {
 	switch {
 	case known && uid != 0 && uid != f.UID:
 		return faultOwner.with(file.Path, uid)
-	case mode&writes != 0:
+	case mode&writes != 0 && info.Mode()&fs.ModeSticky == 0: // as /tmp is: what is another's, nobody can replace
 		return faultWritable.with(file.Path, mode)
 	case file.Secret && mode&reads != 0:
 		return faultSecretReadable.with(file.Path, mode)
