@@ -80,7 +80,11 @@ func (l logind) ask(ctx context.Context, question func(manager dbus.BusObject) e
 		return fmt.Errorf("connect to the system's D-Bus: %w; is dbus.service running?", err)
 	}
 	defer conn.Close()
-	return question(conn.Object(logindName, logindPath))
+	err = question(conn.Object(logindName, logindPath))
+	if err != nil && ctx.Err() != nil { // the connection ends with ctx, and its own words do not tell
+		return fmt.Errorf("systemd-logind did not answer in time: %w", ctx.Err())
+	}
+	return err
 }
 
 // inhibited is an error that names every program which forbids a reboot.

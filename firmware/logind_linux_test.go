@@ -217,3 +217,17 @@ func TestWatchTriesAgain(t *testing.T) {
 		}
 	})
 }
+
+// A machine that has much to do may not answer in time. What the connection that
+// was cut off says about itself would help nobody.
+func TestLogindTakesTooLong(t *testing.T) {
+	dial := bus(t)
+	fake := newFakeLogind(t, dial, "running")
+	fake.mu.Lock() // it never comes to an answer
+	defer fake.mu.Unlock()
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	if err := (logind{dial}).canReboot(ctx); err == nil || !strings.Contains(err.Error(), "did not answer in time") {
+		t.Errorf("got %v", err)
+	}
+}
