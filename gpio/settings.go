@@ -119,6 +119,16 @@ func LastSettings(stateDir string) (Settings, error) {
 	return s, nil
 }
 
+// ForgetSettings removes the last good settings: there is no lock any more. Without
+// them it is no error.
+func ForgetSettings(stateDir string) error {
+	err := os.Remove(settingsPath(stateDir))
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
 func decodeSettings(data []byte) (Settings, error) {
 	if err := checkVersion(data, settingsVersion); err != nil {
 		return Settings{}, err

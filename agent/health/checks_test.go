@@ -231,3 +231,12 @@ func table() string {
 	}
 	return b.String()
 }
+
+// Who tells dpkg to leave documentation out has no bad card.
+func TestDocumentationMayBeLeftOut(t *testing.T) {
+	d := newDevice(t)
+	d.remove("usr/share/doc/latchd/copyright")
+	if r := d.look("packageIntegrity"); !r.OK {
+		t.Errorf("%+v", r)
+	}
+}

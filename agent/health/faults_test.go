@@ -60,7 +60,7 @@ var made = []struct {
 	{"no lock on the state", "stateDirectory", &faultStateLock, func(d *device) { d.Lockable = func(string) error { return errTest } }, nil},
 	{"the state is not written", "stateDirectory", &faultStateUnsaved, func(d *device) { d.Unsaved = func(context.Context) string { return "disk full" } }, []string{"disk full"}},
 	{"a changed program", "packageIntegrity", &faultPackageFiles, func(d *device) { d.write("usr/bin/latchd", "another") }, []string{"/usr/bin/latchd"}},
-	{"a missing file", "packageIntegrity", &faultPackageFiles, func(d *device) { d.remove("usr/share/doc/latchd/copyright") }, []string{"no such file"}},
+	{"a missing file", "packageIntegrity", &faultPackageFiles, func(d *device) { d.remove("usr/bin/latchd") }, []string{"no such file"}},
 
 	{"no credentials", "credentials", &faultCredentials, func(d *device) {
 		d.Credentials = func() (Credentials, error) { return Credentials{}, errTest }

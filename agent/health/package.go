@@ -38,6 +38,9 @@ func checkPackage(ctx context.Context, f *Facts) finding {
 		}
 		sum, size, err := t.md5(name, left)
 		left -= size
+		if errors.Is(err, fs.ErrNotExist) && isDocumentation(name) {
+			continue // documentation that somebody told dpkg to leave out (path-exclude)
+		}
 		if errors.Is(err, fs.ErrPermission) {
 			unread++ // the service may not look everywhere: Debian 12 keeps polkit's rules to polkit
 			continue
@@ -57,6 +60,15 @@ func checkPackage(ctx context.Context, f *Facts) finding {
 		return fine("%d files are as they were packed; %d more the service may not read", files, unread)
 	}
 	return fine("%d files are as they were packed", files)
+}
+
+func isDocumentation(name string) bool {
+	for _, dir := range []string{"usr/share/doc/", "usr/share/man/", "usr/share/lintian/"} {
+		if strings.HasPrefix(name, dir) {
+			return true
+		}
+	}
+	return false
 }
 
 // md5 reads at most that many bytes, and tells how many there were.

@@ -13,7 +13,7 @@ import (
 	"latchd/agent/health"
 )
 
-const checkUsage = `Usage: latchd check [ID...]
+const checkUsage = `Usage: latchd check [OPTION]... [ID...]
 
 Looks for what is wrong with this device, by all checks or by those with the ids
 that are given. The latchd that runs on this machine is asked, because only it

@@ -5,9 +5,11 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -134,6 +136,10 @@ func loadConfig(path string) (config, error) {
 	c.State.Directory = firstOf(c.State.Directory, dirs.Directory)
 	c.State.RuntimeDirectory = firstOf(c.State.RuntimeDirectory, dirs.RuntimeDirectory)
 	if err != nil {
+		// An error that repeats a value may repeat a key that is in the wrong place.
+		if text := withoutKey(err.Error()); text != err.Error() {
+			err = errors.New(text)
+		}
 		return c, fmt.Errorf("configuration %s: %w", path, err)
 	}
 	return c, nil
@@ -252,8 +258,8 @@ func (c *config) check() error {
 	if c.Hub.ConnectionString != "" && c.Hub.ConnectionStringFile != "" {
 		return errors.New("hub.connection_string and hub.connection_string_file exclude each other")
 	}
-	if u := c.Hub.DateURL; u != "" && !strings.HasPrefix(u, "https://") {
-		return fmt.Errorf("hub.date_url is %.100q; it must begin with https://", u)
+	if err := checkDateURL(c.Hub.DateURL); err != nil {
+		return err
 	}
 	if err := c.Hub.keyForFile(); err != nil {
 		return err
@@ -269,6 +275,27 @@ func (c *config) check() error {
 	return nil
 }
 
+func checkDateURL(text string) error {
+	if text == "" {
+		return nil
+	}
+	u, err := url.Parse(text)
+	if err == nil && (u.Scheme != "https" || u.Hostname() == "") {
+		err = errors.New("it must be like https://hub.example.net")
+	}
+	if err == nil && u.Port() != "" {
+		_, err = strconv.ParseUint(u.Port(), 10, 16)
+	}
+	if err != nil { // without the value, which may be anything, a key too
+		var wrong *url.Error
+		if errors.As(err, &wrong) {
+			err = wrong.Err
+		}
+		return fmt.Errorf("hub.date_url cannot be used: %w", err)
+	}
+	return nil
+}
+
 // keyForFile finds a mistake that is easily made, and must not be told by the
 // error of opening such a file: that has the key in it.
 func (h hubConfig) keyForFile() error {
@@ -277,6 +304,7 @@ func (h hubConfig) keyForFile() error {
 		{"ca_file", h.CAFile},
 		{"certificate_file", h.CertificateFile},
 		{"key_file", h.KeyFile},
+		{"date_url", h.DateURL},
 	} {
 		if strings.Contains(strings.ToLower(file.name), "sharedaccesskey") {
 			return fmt.Errorf("hub.%s holds a connection string where the name of a file belongs", file.key)

@@ -100,3 +100,28 @@ func FuzzConfiguration(f *testing.F) {
 		}
 	})
 }
+
+func TestAKeyInTheWrongPlaceIsNotRepeated(t *testing.T) {
+	const key = "c2VjcmV0a2V5"
+	for _, text := range []string{
+		`open HostName=h;DeviceId=d;SharedAccessKey=` + key + `: no such file`,
+		`"sharedaccesskey=` + key + `" is no option, and SHAREDACCESSKEY=` + key,
+	} {
+		if got := withoutKey(text); strings.Contains(got, key) || !strings.Contains(got, "***") {
+			t.Errorf("%q became %q", text, got)
+		}
+	}
+	if text := "nothing to hide"; withoutKey(text) != text {
+		t.Error("it changed what has no key")
+	}
+	for _, url := range []string{"https://", "http://h", "https://h:99999", "https://h\r\nx", "HostName=h;SharedAccessKey=" + key} {
+		c := config{Hub: hubConfig{DateURL: url}}
+		if err := c.check(); err == nil || strings.Contains(err.Error(), key) {
+			t.Errorf("hub.date_url %q: %v", url, err)
+		}
+	}
+	c := config{Hub: hubConfig{DateURL: "https://hub.example.net:8443/"}}
+	if err := c.check(); err != nil {
+		t.Error(err)
+	}
+}

@@ -113,7 +113,7 @@ func (p program) configureWith(ctx context.Context, o configureOptions) error {
 	if err != nil {
 		return fmt.Errorf("%w; nothing was changed", err)
 	}
-	found, err := set.validate(hub.CAFile, time.Now(), o.withoutCheck)
+	found, err := set.validate(hub.CAFile, time.Now())
 	if err != nil {
 		return fmt.Errorf("%w; nothing was changed", err)
 	}

@@ -343,12 +343,12 @@ func TestStoring(t *testing.T) {
 		if got := stored(t, m, plainDir); len(got) != 1 || got[connectionFile] != "new" {
 			t.Errorf("stored %q", got)
 		}
-		if names, err := os.ReadDir(m.path(configurationDir)); err != nil || len(names) != 2 {
+		if names, err := os.ReadDir(m.path(configurationDir)); err != nil || len(names) != 3 { // the lock file too
 			t.Errorf("the directory holds %v, %v", names, err)
 		}
 	})
 	t.Run("two at once", func(t *testing.T) {
-		release, err := lockDirectory(m.path(configurationDir))
+		release, err := lockConfigure(m.path(configurationDir))
 		if err != nil {
 			t.Fatal(err)
 		}

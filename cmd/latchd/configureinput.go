@@ -36,7 +36,7 @@ func (p program) read(ctx context.Context, o configureOptions) (credentialSet, e
 		if f.file == "" {
 			continue
 		}
-		text, err := readCredential(f.file)
+		text, err := readCredential(ctx, f.file)
 		if err != nil {
 			return nil, fmt.Errorf("read %s: %w", f.what, err)
 		}
@@ -62,7 +62,7 @@ func (p program) readConnection(ctx context.Context, o configureOptions) (string
 	case o.connection != "":
 		return o.connection, nil
 	case o.connectionFile == "-":
-		text, err := readAll(ctx, p.stdin)
+		text, err := asLong(ctx, func() ([]byte, error) { return readBounded(p.stdin) })
 		if err != nil {
 			err = fmt.Errorf("read the connection string from standard input: %w", err)
 		}
@@ -71,7 +71,7 @@ func (p program) readConnection(ctx context.Context, o configureOptions) (string
 		if strings.Contains(strings.ToLower(o.connectionFile), "sharedaccesskey") {
 			return "", errors.New("--connection-string-file holds a connection string where the name of a file belongs")
 		}
-		text, err := readCredential(o.connectionFile)
+		text, err := readCredential(ctx, o.connectionFile)
 		if err != nil {
 			err = fmt.Errorf("read the connection string: %w", err)
 		}
@@ -80,13 +80,17 @@ func (p program) readConnection(ctx context.Context, o configureOptions) (string
 	return askSecret(ctx, p.stdin, p.stderr, "Connection string of this device (it is not shown): ")
 }
 
-func readCredential(path string) ([]byte, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	return readBounded(f)
+// readCredential reads a file as long as ctx lasts: one that is a pipe is opened only
+// when somebody writes.
+func readCredential(ctx context.Context, path string) ([]byte, error) {
+	return asLong(ctx, func() ([]byte, error) {
+		f, err := os.Open(path)
+		if err != nil {
+			return nil, err
+		}
+		defer f.Close()
+		return readBounded(f)
+	})
 }
 
 func readBounded(r io.Reader) ([]byte, error) {
@@ -97,15 +101,15 @@ func readBounded(r io.Reader) ([]byte, error) {
 	return text, err
 }
 
-// readAll reads what may never end, like a terminal, as long as ctx lasts.
-func readAll(ctx context.Context, r io.Reader) ([]byte, error) {
+// asLong reads what may never end, like a terminal, as long as ctx lasts.
+func asLong(ctx context.Context, read func() ([]byte, error)) ([]byte, error) {
 	type outcome struct {
 		text []byte
 		err  error
 	}
 	done := make(chan outcome, 1)
 	go func() {
-		text, err := readBounded(r)
+		text, err := read()
 		done <- outcome{text, err}
 	}()
 	select {
@@ -123,10 +127,10 @@ type validated struct {
 }
 
 // validate says what is wrong with a set, and how to mend it. configuredCA is of the
-// configuration: without a CA in the set the service trusts by that. On a bench
-// nobody may have set the clock, so there a certificate that is not valid yet is
-// no more than a warning.
-func (s credentialSet) validate(configuredCA string, now time.Time, onBench bool) (validated, error) {
+// configuration: without a CA in the set the service trusts by that. Nobody may have
+// set the clock yet, so a certificate that is not valid yet is no more than a
+// warning.
+func (s credentialSet) validate(configuredCA string, now time.Time) (validated, error) {
 	var v validated
 	var err error
 	if v.connection, err = iothub.ParseDeviceConnectionString(string(s[connectionFile])); err != nil {
@@ -142,7 +146,7 @@ func (s credentialSet) validate(configuredCA string, now time.Time, onBench bool
 		if v.certificate, err = device.ParseCertificate(certificate, key); err != nil {
 			return v, fmt.Errorf("the device's certificate and key cannot be used: %w", err)
 		}
-		if err := v.checkDates("the device's certificate", v.certificate.Leaf, now, onBench); err != nil {
+		if err := v.checkDates("the device's certificate", v.certificate.Leaf, now); err != nil {
 			return v, err
 		}
 	}
@@ -153,7 +157,7 @@ func (s credentialSet) validate(configuredCA string, now time.Time, onBench bool
 		}
 		v.roots = x509.NewCertPool()
 		for _, c := range all {
-			if err := v.checkDates("the CA file's certificate "+c.Subject.CommonName, c, now, onBench); err != nil {
+			if err := v.checkDates("the CA file's certificate "+c.Subject.CommonName, c, now); err != nil {
 				return v, err
 			}
 			v.roots.AddCert(c)
@@ -166,17 +170,13 @@ func (s credentialSet) validate(configuredCA string, now time.Time, onBench bool
 	return v, nil
 }
 
-func (v *validated) checkDates(what string, c *x509.Certificate, now time.Time, onBench bool) error {
+func (v *validated) checkDates(what string, c *x509.Certificate, now time.Time) error {
 	const day = "2006-01-02 15:04 MST"
 	switch {
 	case now.After(c.NotAfter):
 		return fmt.Errorf("%s ended on %s; get a new one (this machine's clock says %s)", what, c.NotAfter.UTC().Format(day), now.UTC().Format(day))
 	case now.Before(c.NotBefore):
-		err := fmt.Errorf("%s is valid from %s only; check this machine's clock, which says %s", what, c.NotBefore.UTC().Format(day), now.UTC().Format(day))
-		if !onBench {
-			return err
-		}
-		v.warnings = append(v.warnings, err.Error())
+		v.warnings = append(v.warnings, fmt.Sprintf("%s is valid from %s only; check this machine's clock, which says %s", what, c.NotBefore.UTC().Format(day), now.UTC().Format(day)))
 	case now.AddDate(0, 0, soonEnds).After(c.NotAfter):
 		v.warnings = append(v.warnings, fmt.Sprintf("%s ends on %s; the device is cut off then", what, c.NotAfter.UTC().Format(day)))
 	}

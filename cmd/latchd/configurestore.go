@@ -71,15 +71,17 @@ func (s system) store(ctx context.Context, set credentialSet, unsealed bool) (wh
 	if err := os.MkdirAll(s.path(configurationDir), configurationMode); err != nil {
 		return "", fmt.Errorf("%w; nothing was changed", err)
 	}
-	release, err := lockDirectory(s.path(configurationDir))
+	release, err := lockConfigure(s.path(configurationDir))
 	if err != nil {
 		return "", fmt.Errorf("%w; nothing was changed", err)
 	}
 	defer release()
-	if err := replaceDirectory(s.path(target), set); err != nil {
+	if placed, err := replaceDirectory(s.path(target), set); err != nil && placed {
+		return "", fmt.Errorf("the new ones are in %s, but may be lost in a power cut: %w", target, err)
+	} else if err != nil {
 		return "", fmt.Errorf("%w; nothing was changed", err)
 	}
-	if err := replaceDirectory(s.path(other), nil); err != nil {
+	if _, err := replaceDirectory(s.path(other), nil); err != nil {
 		return "", fmt.Errorf("the new ones are in %s, but the old ones in %s could not be removed; remove its files: %w", target, other, err)
 	}
 	if target == encryptedDir {
@@ -88,9 +90,10 @@ func (s system) store(ctx context.Context, set credentialSet, unsealed bool) (wh
 	return target + ", for root and the service alone", nil
 }
 
-// lockDirectory keeps a second configure out.
-func lockDirectory(dir string) (release func(), err error) {
-	f, err := os.Open(dir)
+// lockConfigure keeps a second configure out, by a lock on a file that only root can
+// open.
+func lockConfigure(dir string) (release func(), err error) {
+	f, err := os.OpenFile(filepath.Join(dir, ".configure.lock"), os.O_RDWR|os.O_CREATE|syscall.O_NOFOLLOW, 0o600)
 	if err != nil {
 		return nil, err
 	}
@@ -102,35 +105,52 @@ func lockDirectory(dir string) (release func(), err error) {
 }
 
 // replaceDirectory makes dir hold the files of the set and nothing else, all at
-// once.
-func replaceDirectory(dir string, set credentialSet) error {
+// once. placed tells, after an error, whether it does.
+func replaceDirectory(dir string, set credentialSet) (placed bool, err error) {
 	next := dir + ".new"
 	if err := os.RemoveAll(next); err != nil { // of a run that was killed
-		return err
+		return false, err
 	}
 	if err := os.Mkdir(next, 0o700); err != nil {
-		return err
+		return false, err
 	}
 	defer os.RemoveAll(next) // the old files, or after an error the new ones
 	for _, name := range slices.Sorted(maps.Keys(set)) {
 		if err := atomicfile.WriteFile(filepath.Join(next, name), set[name], 0o600); err != nil {
-			return err
+			return false, err
 		}
 	}
 	if err := atomicfile.SyncDir(next); err != nil {
-		return err
+		return false, err
 	}
+	if err := exchange(next, dir); err != nil {
+		return false, fmt.Errorf("put %s in the place of %s: %w", next, dir, err)
+	}
+	return true, atomicfile.SyncDir(filepath.Dir(dir))
+}
+
+// exchange puts a directory in the place of another, which may be missing, and that
+// one in its place. Where the file system cannot do it at once, as an overlay
+// cannot, it takes two steps.
+func exchange(next, dir string) error {
 	err := unix.Renameat2(unix.AT_FDCWD, next, unix.AT_FDCWD, dir, unix.RENAME_EXCHANGE)
-	if errors.Is(err, fs.ErrNotExist) { // the first time
-		err = os.Rename(next, dir)
+	switch {
+	case errors.Is(err, fs.ErrNotExist): // the first time
+		return os.Rename(next, dir)
+	case errors.Is(err, unix.EXDEV), errors.Is(err, unix.EINVAL), errors.Is(err, unix.ENOSYS):
+		old := dir + ".old"
+		if err := os.RemoveAll(old); err != nil {
+			return err
+		}
+		if err := os.Rename(dir, old); err != nil {
+			return err
+		}
+		if err := os.Rename(next, dir); err != nil {
+			return errors.Join(err, os.Rename(old, dir))
+		}
+		return os.Rename(old, next)
 	}
-	if err != nil {
-		return fmt.Errorf("put %s in the place of %s: %w", next, dir, err)
-	}
-	if err := atomicfile.SyncDir(filepath.Dir(dir)); err != nil {
-		return fmt.Errorf("the new files are in place, but may be lost in a power cut: %w", err)
-	}
-	return nil
+	return err
 }
 
 // encryptAll has systemd encrypt each file under the name by which the unit loads

@@ -64,6 +64,16 @@ func (r *controlRig) serve() {
 	})
 	r.Cleanup(func() { _ = r.stop() })
 	awaitFile(r.T, r.path)
+	for end := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+		conn, err := net.Dial("unix", r.path) // the name is there a moment before anybody listens
+		if err == nil {
+			_ = conn.Close()
+			return
+		}
+		if time.Now().After(end) {
+			r.Fatal(err)
+		}
+	}
 }
 
 // awaitFile waits until a file is there.

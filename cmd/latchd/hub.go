@@ -35,15 +35,6 @@ func newClient(cfg config, a *agent.Agent, clock device.Clock, l *link, log *slo
 	return device.New(c)
 }
 
-// deviceID is this device's name at its hub; "" if it cannot be told.
-func deviceID(h hubConfig) string {
-	connection, err := connectionString(h)
-	if err != nil {
-		return "" // newClient says why
-	}
-	return connection.DeviceID
-}
-
 func information(m machine) map[string]any {
 	doc, err := iothub.ToDocument(m.Information(version.Version))
 	if err != nil {

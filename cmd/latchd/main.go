@@ -135,7 +135,7 @@ func (p program) serve(ctx context.Context, args []string) int {
 	}
 	if *check {
 		if _, err := loadConfig(*configFile); err != nil {
-			fmt.Fprintln(p.stderr, "latchd:", err)
+			fmt.Fprintln(p.stderr, "latchd:", withoutKey(err.Error()))
 			return exitUsage
 		}
 		fmt.Fprintln(p.stdout, *configFile, "is in order")
@@ -170,7 +170,7 @@ func (p program) parse(flags *flag.FlagSet, args []string, before, after string)
 			help(p.stdout)
 			return nil, exitOK, true
 		case err != nil:
-			fmt.Fprintln(p.stderr, "latchd:", err)
+			fmt.Fprintln(p.stderr, "latchd:", withoutKey(err.Error()))
 			help(p.stderr)
 			return nil, exitUsage, true
 		case flags.NArg() == 0:
@@ -182,11 +182,29 @@ func (p program) parse(flags *flag.FlagSet, args []string, before, after string)
 
 // misused tells of a wrong command line.
 func (p program) misused(name, why string) int {
-	fmt.Fprintf(p.stderr, "latchd: %s\nTry: %s --help\n", why, name)
+	fmt.Fprintf(p.stderr, "latchd: %s\nTry: %s --help\n", withoutKey(why), name)
 	return exitUsage
 }
 
 func (p program) failed(err error) int {
-	fmt.Fprintln(p.stderr, "latchd:", err)
+	fmt.Fprintln(p.stderr, "latchd:", withoutKey(err.Error()))
 	return exitFailure
+}
+
+// withoutKey hides the key of a connection string that stood where something else
+// belongs: errors repeat what was given to them.
+func withoutKey(text string) string {
+	const mark = "sharedaccesskey="
+	for from := 0; ; {
+		i := strings.Index(strings.ToLower(text[from:]), mark)
+		if i < 0 {
+			return text
+		}
+		from += i + len(mark)
+		end := from
+		for end < len(text) && !strings.ContainsRune("; \"'\n", rune(text[end])) {
+			end++
+		}
+		text = text[:from] + "***" + text[end:]
+	}
 }

@@ -116,6 +116,9 @@ func (k *doorkeeper) take(cfg config, configErr error) (agent.Door, gpio.Policy)
 	}
 	if configErr == nil && cfg.Door.Line == "" {
 		k.leave()
+		if err := gpio.ForgetSettings(cfg.State.Directory); err != nil { // they would come back with the next typing error
+			k.log.Error("the settings of the door that there was cannot be removed", "error", err)
+		}
 		k.note(gpio.GiveBack(k.kept, systemd.Remove))
 		k.kept = nil
 		return nil, settings.Policy
@@ -207,7 +210,7 @@ const openAgain = 5 * time.Second
 // retry opens the lock of the configuration if that could not be done at the start,
 // again and again until ctx ends: the button must come to life whatever came up too
 // late. opened is called when it succeeds.
-func (k *doorkeeper) retry(ctx context.Context, configured func() config, opened func()) {
+func (k *doorkeeper) retry(ctx context.Context, configured func() (config, error), opened func()) {
 	for k.lock() == nil && k.wrong() != nil {
 		pause := time.NewTimer(openAgain + rand.N(openAgain/5))
 		select {
@@ -216,20 +219,23 @@ func (k *doorkeeper) retry(ctx context.Context, configured func() config, opened
 			return
 		case <-pause.C:
 		}
-		cfg := configured()
-		settings, err := cfg.settings().Complete()
-		if err == nil {
-			k.turn.Lock()
-			err = k.start(settings, cfg.State)
-			k.turn.Unlock()
-		}
-		if err != nil {
+		if err := k.tryAgain(configured()); err != nil {
 			k.setWrong(err)
 			continue
 		}
 		k.log.Info("the lock is under control now")
 		opened()
 	}
+}
+
+func (k *doorkeeper) tryAgain(cfg config, configErr error) error {
+	k.turn.Lock()
+	defer k.turn.Unlock()
+	settings, err := k.settings(cfg, configErr)
+	if err != nil {
+		return err
+	}
+	return k.start(settings, cfg.State)
 }
 
 // leave ends the lock that is open and leaves its line as it is, for the next one.

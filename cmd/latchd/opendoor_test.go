@@ -79,7 +79,7 @@ func TestALockThatComesUpLate(t *testing.T) {
 	}
 	opened := make(chan struct{})
 	cfg.State = dirs // whatever was missing is there now
-	go k.retry(t.Context(), func() config { return cfg }, func() { close(opened) })
+	go k.retry(t.Context(), func() (config, error) { return cfg, nil }, func() { close(opened) })
 	<-opened
 	if s, err := d.LockDoor(nil); err != nil || s.State != "locked" || k.wrong() != nil {
 		t.Errorf("%+v, %v; wrong: %v", s, err, k.wrong())
@@ -99,6 +99,19 @@ func TestAWrongConfigurationKeepsTheLastGoodSettings(t *testing.T) {
 		t.Fatalf("lock %v", lock)
 	}
 
+	// Nor does a retry take what could be saved of the wrong one.
+	next.stop(true)
+	late := newDoorkeeper(k.machine, true, k.log)
+	t.Cleanup(func() { late.stop(false) })
+	late.setWrong(errors.New("the line was busy"))
+	wrong := config{State: dirs, Door: doorConfig{Line: "GPIO22", ActiveLevel: "low"}}
+	if err := late.tryAgain(wrong, errors.New("line 3 is wrong")); err != nil {
+		t.Fatal(err)
+	}
+	if s := late.lock().Settings(); s.Wiring.Line != "GPIO17" || s.ActiveLow || s.Policy.UnlockTime != 7*time.Second {
+		t.Errorf("in force: %+v", s)
+	}
+
 	empty, dirs := keeper(t)
 	if d := doorOf(t, empty, config{State: dirs}, errors.New("line 3 is wrong")); d != nil {
 		t.Errorf("there are no settings, and yet a door: %+v", d.Status())
@@ -114,6 +127,9 @@ func TestADoorThatWasGivenUp(t *testing.T) {
 	}
 	if d := doorOf(t, k, config{State: dirs}, nil); d != nil || k.lock() != nil {
 		t.Errorf("%v, %v", d, k.lock())
+	}
+	if _, err := gpio.LastSettings(dirs.Directory); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the settings of a door that there is no more are kept: %v", err)
 	}
 	s := &service{configFile: "x", doors: k, config: config{State: dirs}, machine: k.machine}
 	if line := s.statusLine(); !strings.Contains(line, "no door") {

@@ -37,6 +37,8 @@ func (s *service) reloads() func(context.Context) {
 // and rest, the delay of a reboot, the log's level. What needs a restart refuses the
 // whole file, and so does a mistake: what is in force stays, and the status tells.
 func (s *service) reload() {
+	s.reloading.Lock()
+	defer s.reloading.Unlock()
 	if err := systemd.Reloading(); err != nil {
 		s.log.Debug("systemd does not hear of the reload", "error", err)
 	}
@@ -73,7 +75,7 @@ func (s *service) adjust(cfg config) error {
 		}
 	}
 	s.mu.Lock()
-	s.config = cfg
+	s.config, s.configErr = cfg, nil
 	s.mu.Unlock()
 	s.level.Set(cfg.Log.Level)
 	return nil
@@ -133,11 +135,9 @@ func (s *service) setFault(fault string) {
 	s.fault = fault
 }
 
-// hubName is the hub's host name, for people.
-func (s *service) hubName() string {
-	connection, err := connectionString(s.configNow().Hub)
-	if err != nil {
-		return "the hub"
-	}
-	return strings.TrimSpace(connection.HostName)
+// configured is the configuration, and why it is not the file's own.
+func (s *service) configured() (config, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.config, s.configErr
 }

@@ -41,9 +41,14 @@ type service struct {
 	link    link
 	teller  *teller
 
-	mu     sync.Mutex // guards the fields below
-	config config     // in force
-	fault  string     // what is wrong with the configuration, or with the lock's line
+	hubHost, deviceID string // as at the start, because [hub] needs a restart; "": not known
+
+	reloading sync.Mutex // held while the configuration is put in force
+
+	mu        sync.Mutex // guards the fields below
+	config    config     // in force
+	configErr error      // why it is not the file's own, but what could be saved of it
+	fault     string     // what is wrong with the configuration
 }
 
 // logWithin bounds the wait for the log's last lines.
@@ -132,7 +137,10 @@ func (s *service) serveHere(ctx context.Context) error {
 // run puts the rooms together, runs them until ctx ends, and stops them in order: no
 // new commands, the mark of a shutdown, the door, the hub.
 func (s *service) run(ctx context.Context, cfg config, configErr error) error {
-	s.config = cfg // alone here yet
+	s.config, s.configErr = cfg, configErr // alone here yet
+	if connection, err := connectionString(cfg.Hub); err == nil {
+		s.hubHost, s.deviceID = connection.HostName, connection.DeviceID
+	}
 	boot := s.machine.Boot()
 	s.log.Info("latchd starts", "version", version.Version, "bootId", boot.ID, "simulated", s.simulate)
 	if boot.Evidence != "" {
@@ -149,7 +157,7 @@ func (s *service) run(ctx context.Context, cfg config, configErr error) error {
 		s.fault = configErr.Error()
 	}
 	s.agent = agent.New(agent.Config{
-		Door: theDoor, Machine: s.machine, Clock: s.clock, Device: deviceID(cfg.Hub),
+		Door: theDoor, Machine: s.machine, Clock: s.clock, Device: s.deviceID,
 		Boot:     agent.Boot{ID: boot.ID, Cause: boot.Cause},
 		StateDir: cfg.State.Directory,
 		Local:    agent.Local{Fault: s.faultNow(), DoorPolicy: policy(policyOfFile), RebootDelay: time.Duration(cfg.Reboot.Delay)},
@@ -182,7 +190,7 @@ func (s *service) work(ctx context.Context, client *device.Client) error {
 		side.Go(func() { run(after) })
 	}
 	side.Go(func() { s.control(ctx) })
-	side.Go(func() { s.doors.retry(ctx, s.configNow, s.doorOpened) })
+	side.Go(func() { s.doors.retry(ctx, s.configured, s.doorOpened) })
 
 	ended := make(chan error, 1)
 	go func() { ended <- s.agent.Run(ctx) }()
@@ -243,6 +251,8 @@ func within(limit time.Duration, f func()) {
 
 // doorOpened is for a lock that could be opened at last.
 func (s *service) doorOpened() {
+	s.reloading.Lock()
+	defer s.reloading.Unlock()
 	s.agent.Reload(s.local())
 	s.teller.poke()
 }

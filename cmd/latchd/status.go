@@ -56,8 +56,8 @@ func (s *service) control(ctx context.Context) {
 // day is not known yet.
 func (s *service) hubStatus() map[string]any {
 	doc := map[string]any{}
-	if connection, err := connectionString(s.configNow().Hub); err == nil {
-		doc["host"], doc["device"] = connection.HostName, connection.DeviceID
+	if s.hubHost != "" {
+		doc["host"], doc["device"] = s.hubHost, s.deviceID
 	}
 	up, lasts, why := s.link.state()
 	doc["connected"] = up

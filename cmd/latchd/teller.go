@@ -129,13 +129,13 @@ func (s *service) statusLine() string {
 	up, _, why := s.link.state()
 	switch {
 	case up:
-		parts = append(parts, "connected to "+s.hubName())
+		parts = append(parts, "connected to "+s.hubHost)
 	case errors.Is(why, errNotConfigured):
 		parts = append(parts, why.Error())
 	case why != nil:
 		parts = append(parts, "not connected: "+why.Error())
 	default:
-		parts = append(parts, "connecting to "+s.hubName())
+		parts = append(parts, "connecting to "+s.hubHost)
 	}
 	return strings.Join(parts, "; ")
 }
