@@ -220,8 +220,15 @@ settle() {
 	systemctl --root="$tree" -q enable systemd-networkd systemd-timesyncd guest-network guest-ready
 	for unit in apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer e2scrub_reap.service \
 		fstrim.timer systemd-networkd-wait-online.service systemd-network-generator.service systemd-pstore.service \
-		getty@tty1.service modprobe@{dm_mod,drm,efi_pstore,loop,fuse}.service sys-fs-fuse-connections.mount dev-hugepages.mount; do
+		getty@tty1.service modprobe@{dm_mod,drm,efi_pstore,loop,fuse,configfs}.service sys-fs-fuse-connections.mount \
+		sys-kernel-config.mount dev-hugepages.mount dev-mqueue.mount kmod-static-nodes.service systemd-modules-load.service \
+		systemd-sysusers.service systemd-update-utmp.service systemd-update-utmp-runlevel.service; do
 		ln -sf /dev/null "$tree/etc/systemd/system/$unit"
+	done
+	# They run at every boot and at every reload, of which an upgrade has one. The guest needs that for fstab alone.
+	mkdir -p "$tree/etc/systemd/system-generators"
+	for unit in "$tree"/usr/lib/systemd/system-generators/*; do
+		[[ $unit == *fstab* ]] || ln -sf /dev/null "$tree/etc/systemd/system-generators/${unit##*/}"
 	done
 }
 
