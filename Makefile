@@ -46,8 +46,8 @@ interop: here ## the official IoT Hub SDKs for Node against hub and agent (needs
 
 .PHONY: e2e
 # From its own directory, because go test prints what a passing test prints only there.
-e2e: here build-linux-arm64 ## the package on an emulated Raspberry Pi, with a hub on this machine (some 15 minutes; root the first time)
-	rm -f build/deb/latchd_*_arm64.deb && tools/deb.sh latchd arm64 build/linux-arm64 build/deb
+e2e: here build-linux-arm64 build-linux-arm ## the package on an emulated Raspberry Pi, with a hub on this machine (some 15 minutes; root the first time)
+	rm -f build/deb/latchd_*.deb && tools/deb.sh latchd arm64 build/linux-arm64 build/deb && tools/deb.sh latchd armhf build/linux-arm build/deb
 	GOOS=linux GOARCH=arm64 CGO_ENABLED=0 $(GO) test -c -o build/pi/gpio.test ./gpio
 	image=$$(test/pi/image.sh) && cd test/pi && LATCHD_PI_IMAGE=$$image LATCHD_PI_BUILD=$(CURDIR)/build LATCHD_PI_BIN=$(CURDIR)/build/$(HERE) \
 		$(GO) test -count=1 -timeout 30m $(E2EFLAGS)
