@@ -6,12 +6,14 @@
 //
 // which makes the image (image.sh), the package and the hub's programs first.
 //
-// There are two boards, with the same card in them. Board3B is a Raspberry Pi
-// 3 Model B with its pinctrl-bcm2835; it takes more than a minute to boot.
-// BoardVirt is a generic arm64 board that boots three times as fast; its GPIO
-// chip is a PL061 whose lines bear the same names. Neither has a battery clock:
-// a guest boots in the past, as a Pi does, and gets its time over SNTP from a
-// server of the test's, whose time the test chooses.
+// There are two boards, with the same card in them, which run side by side.
+// board3B is a Raspberry Pi 3 Model B with its pinctrl-bcm2835; it takes more than
+// a minute to boot, so it has the life of a device and one reboot. boardVirt is a
+// generic arm64 board that boots three times as fast; its GPIO chip is a PL061
+// whose lines bear the same names, and it has what is left: damage, clocks, and
+// pulling the plug. Neither has a battery clock: a guest boots in the past, as a
+// Pi does, and gets its time over SNTP from a server of the test's, whose time the
+// test chooses. The program for the Pi Zero has no board; see zero_test.go.
 //
 // What the tests hold on to:
 //

@@ -166,7 +166,7 @@ func (h *hub) reported(t *testing.T, device string, path ...string) any {
 func (h *hub) awaitReported(t *testing.T, device string, want any, path ...string) {
 	t.Helper()
 	var got any
-	err := poll(t.Context(), time.Minute, 200*time.Millisecond, func() (bool, error) {
+	err := poll(t.Context(), time.Minute, 300*time.Millisecond, func() (bool, error) {
 		got = h.reported(t, device, path...)
 		return fmt.Sprint(got) == fmt.Sprint(want), nil
 	})
@@ -178,7 +178,7 @@ func (h *hub) awaitReported(t *testing.T, device string, want any, path ...strin
 // awaitOnline waits until the device is connected.
 func (h *hub) awaitOnline(t *testing.T, device string, within time.Duration) {
 	t.Helper()
-	err := poll(t.Context(), within, 100*time.Millisecond, func() (bool, error) {
+	err := poll(t.Context(), within, 300*time.Millisecond, func() (bool, error) {
 		return site.At(h.twin(t, device), "connectionState") == "Connected", nil
 	})
 	if err != nil {

@@ -3,6 +3,7 @@ package pi
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"net"
 	"os"
@@ -85,7 +86,7 @@ func (m *machine) arguments() []string {
 		"-display", "none", "-accel", "tcg,thread=multi,tb-size=256",
 		"-kernel", filepath.Join(m.image, "kernel"), "-initrd", filepath.Join(m.image, "initrd"),
 		"-netdev", "user,id=net,hostfwd=tcp:127.0.0.1:0-:22",
-		"-monitor", "unix:" + m.file("monitor") + ",server,nowait",
+		"-monitor", "unix:" + m.file("monitor") + ",server,nowait", "-qmp", "unix:" + m.file("qmp") + ",server,nowait",
 		"-qtest", "unix:" + m.file("qtest") + ",server,nowait", "-qtest-log", os.DevNull,
 		"-chardev", "file,id=console,append=on,path=" + m.file("console"),
 	}
@@ -107,7 +108,7 @@ func (m *machine) arguments() []string {
 // powerOn starts the machine with the card as it is, and does not wait.
 func (m *machine) powerOn(t *testing.T) {
 	t.Helper()
-	for _, socket := range []string{"monitor", "qtest"} {
+	for _, socket := range []string{"monitor", "qmp", "qtest"} {
 		_ = os.Remove(m.file(socket))
 	}
 	cmd := exec.Command("qemu-system-aarch64", m.arguments()...)
@@ -183,6 +184,33 @@ func (m *machine) monitor(command string) (string, error) {
 	return readUntil(conn, "\n"+prompt) // what was typed comes back first, with a prompt of its own
 }
 
+// endAtReset has QEMU end when the guest resets the machine, from which the guest
+// would start again. Of QEMU's two languages only the one for programs can say it.
+func (m *machine) endAtReset() error {
+	conn, err := net.Dial("unix", m.file("qmp"))
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	if err := conn.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
+		return err
+	}
+	answers := json.NewDecoder(conn)
+	for _, command := range []string{"", `{"execute":"qmp_capabilities"}`, `{"execute":"set-action","arguments":{"reboot":"shutdown"}}`} {
+		if _, err := fmt.Fprintln(conn, command); err != nil {
+			return err
+		}
+		var answer map[string]any // the first is QEMU's greeting
+		if err := answers.Decode(&answer); err != nil {
+			return err
+		}
+		if answer["error"] != nil {
+			return fmt.Errorf("QEMU refuses %s: %v", command, answer["error"])
+		}
+	}
+	return nil
+}
+
 func readUntil(conn net.Conn, end string) (string, error) {
 	var all []byte
 	buffer := make([]byte, 4096)
@@ -211,18 +239,11 @@ func (m *machine) awaitBoot(t *testing.T) (bootID string) {
 	t.Helper()
 	began := time.Now()
 	err := poll(t.Context(), bootWithin, 100*time.Millisecond, func() (bool, error) {
-		console, err := os.ReadFile(m.file("console"))
-		if err != nil {
+		ready, err := m.readyLines()
+		if err != nil || len(ready) <= m.boots {
 			return false, err
 		}
-		ready := readyLine.FindAllSubmatch(console, -1)
-		if len(ready) <= m.boots {
-			if !m.qemu.alive() {
-				return false, fmt.Errorf("QEMU ended: %v", m.qemu.err)
-			}
-			return false, nil
-		}
-		m.boots, m.bootID = len(ready), string(ready[len(ready)-1][1])
+		m.boots, m.bootID = len(ready), ready[len(ready)-1]
 		return true, nil
 	})
 	if err != nil {
@@ -233,6 +254,18 @@ func (m *machine) awaitBoot(t *testing.T) (bootID string) {
 	m.dial(t)
 	t.Logf("%s is up after %s, boot id %s", m.board, time.Since(began).Round(100*time.Millisecond), m.bootID)
 	return m.bootID
+}
+
+// readyLines are the boot ids that the console has told of so far.
+func (m *machine) readyLines() (bootIDs []string, err error) {
+	if !m.qemu.alive() {
+		return nil, fmt.Errorf("QEMU ended: %v", m.qemu.err)
+	}
+	console, err := os.ReadFile(m.file("console"))
+	for _, line := range readyLine.FindAllSubmatch(console, -1) {
+		bootIDs = append(bootIDs, string(line[1]))
+	}
+	return bootIDs, err
 }
 
 // tellConsole shows the end of what the guest's kernel said.

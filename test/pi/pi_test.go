@@ -11,6 +11,7 @@ import (
 // a device. The parts share the machine, in this order.
 func TestRaspberryPi(t *testing.T) {
 	needPi(t)
+	t.Parallel() // while one waits the other has the processor
 	b := board3B
 	if os.Getenv("LATCHD_PI_QUICK") != "" { // for those who work on the parts
 		b = boardVirt
@@ -24,16 +25,13 @@ func TestRaspberryPi(t *testing.T) {
 	}
 	d.in(t, "lock and unlock", d.testLockAndUnlock)
 	d.in(t, "contact", d.testContact)
-	d.in(t, "button", d.testButton)
-	d.in(t, "no edge while locked", func(t *testing.T) { d.testNoEdge(t, driven0) })
-	d.in(t, "no edge while unlocked", func(t *testing.T) { d.testNoEdge(t, driven1) })
-	d.in(t, "upgrade in a momentary unlock", d.testUpgradeWhileUnlocked)
-	d.in(t, "broken configuration", d.testBrokenConfiguration)
+	d.in(t, "button in lockdown", d.testButtonInLockdown)
+	d.in(t, "no edge while locked", d.testNoEdge)
+	d.in(t, "no edge in a momentary unlock", d.testNoEdgeInUnlock)
 	d.in(t, "measures", d.testMeasures)
-	d.in(t, "inhibited reboot", d.testInhibited)
-	d.in(t, "reboot without the right", d.testWithoutRight)
+	d.in(t, "idle", d.testIdle)
 	d.in(t, "reboot", d.testReboot)
-	d.in(t, "remove and purge", d.testRemoveAndPurge)
+	d.in(t, "killed and stopped", d.testKilledAndStopped)
 }
 
 // An installation without any answers succeeds and says what to do.

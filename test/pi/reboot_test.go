@@ -113,19 +113,27 @@ func (d *device) seconds(t *testing.T, said string) (at float64) {
 	return at
 }
 
+// What keeps the service from rebooting the machine, and its end.
+const (
+	inhibit = `systemd-run -q --unit=inhibitor systemd-inhibit --what=shutdown --mode=block --who='tape backup' --why='a tape is written' sleep 3600
+		until systemd-inhibit --list --no-legend | grep -q 'tape backup'; do sleep 0.2; done`
+	uninhibit = "systemctl stop inhibitor"
+	rule      = "/usr/share/polkit-1/rules.d/latchd.rules"
+	rightAway = "mv " + rule + " /var/lib/latchd.rules; systemctl restart polkit"
+	rightBack = "mv /var/lib/latchd.rules " + rule + "; systemctl restart polkit"
+)
+
 // Whoever forbids a reboot is named, and the machine stays up.
 func (d *device) testInhibited(t *testing.T) {
-	d.run(t, "systemd-run -q --unit=inhibitor systemd-inhibit --what=shutdown --mode=block --who='tape backup' --why='a tape is written' sleep 3600")
-	d.finally(t, "systemctl stop inhibitor")
-	d.await(t, 30*time.Second, "the inhibitor", "systemd-inhibit --list --no-legend | grep -q 'tape backup'")
+	d.finally(t, uninhibit)
+	d.run(t, inhibit)
 	d.checkRefused(t, "tape backup")
 }
 
 // Without its polkit rule the device says what is missing.
 func (d *device) testWithoutRight(t *testing.T) {
-	const rule, away = "/usr/share/polkit-1/rules.d/latchd.rules", "/var/lib/latchd.rules"
-	d.run(t, "mv "+rule+" "+away+"; systemctl restart polkit")
-	d.finally(t, "mv "+away+" "+rule+"; systemctl restart polkit")
+	d.finally(t, rightBack)
+	d.run(t, rightAway)
 	d.checkRefused(t, "polkit")
 }
 
