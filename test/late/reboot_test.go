@@ -11,12 +11,14 @@ import (
 
 // What the operator is told of a reboot, and how often the machine reboots
 // before the command is repeated. A reboot is the one command that waits until
-// the hub has acknowledged its answer, and it must not wait for ever.
+// the hub has acknowledged its answer, and it must not wait for ever. Where the
+// answer is lost, the device goes down some 3 s after the call and may be back, on a
+// new connection, before the operator's 5 s are over.
 const rebootTable = `
-point            FIN       RST       hub-cut   device-cut  lost-to-device  lost-to-hub  lost-both  hub-frozen  hub-frozen-long  hub-stopped  hub-killed  agent-frozen  agent-killed
-received         503102/?  503102/?  503102/1  503102/?    200/1           504101/1     504101/1   200/1       200,504101/1     503/?        none/?      504101/0      503102/0
-answering        503102/1  503102/1  503102/1  503102/1    200/1           504101/1     504101/1   200/1       200,504101/1     503/1        none/1      200/1         200,503102/1
-unacknowledged   200/1     200/1     200/1     200/1       200/1           200/1        200/1      200/1       200/1            200/1        200/1       200/1         200/1
+point            FIN       RST       hub-cut   device-cut  lost-to-device  lost-to-hub       lost-both         hub-frozen  hub-frozen-long  hub-stopped  hub-killed  agent-frozen  agent-killed
+received         503102/?  503102/?  503102/1  503102/?    200/1           503102,504101/1   503102,504101/1   200/1       200,504101/1     503/?        none/?      504101/0      503102/0
+answering        503102/1  503102/1  503102/1  503102/1    200/1           503102,504101/1   503102,504101/1   200/1       200,504101/1     503/1        none/1      200/1         200,503102/1
+unacknowledged   200/1     200/1     200/1     200/1       200/1           200/1             200/1             200/1       200/1            200/1        200/1       200/1         200/1
 `
 
 var rebootPoints = append(slices.Clone(methodPoints), point{
