@@ -1,6 +1,8 @@
 package late
 
 import (
+	"errors"
+	"net"
 	"syscall"
 	"time"
 )
@@ -106,8 +108,11 @@ func (c *cell) found() {
 		c.link.reset()
 		return
 	}
-	c.must(c.link.hub.find())
-	c.must(c.link.device.find())
+	err := errors.Join(c.link.hub.find(), c.link.device.find())
+	if errors.Is(err, net.ErrClosed) {
+		return // the device is back already, on another connection
+	}
+	c.must(err)
 	if c.held != nil {
 		c.held.handOn()
 		<-c.held.passed // a ping must not come between its halves
