@@ -1,11 +1,9 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -13,34 +11,15 @@ import (
 	"testing"
 
 	"github.com/godbus/dbus/v5"
+
+	"latchd/internal/testbus"
 )
 
-// testBus starts a D-Bus daemon of the test's own.
+// testBus starts a D-Bus of the test's own, and gives a way to connect to it.
 func testBus(t *testing.T) func(context.Context) (*dbus.Conn, error) {
 	t.Helper()
-	program, err := exec.LookPath("dbus-daemon")
-	if err != nil {
-		t.Skip("dbus-daemon is not installed (Debian: apt-get install dbus-daemon)")
-	}
-	daemon := exec.Command(program, "--session", "--nofork", "--print-address")
-	out, err := daemon.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := daemon.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = daemon.Process.Kill()
-		_ = daemon.Wait()
-	})
-	address, err := bufio.NewReader(out).ReadString('\n')
-	if err != nil {
-		t.Fatal(err)
-	}
-	return func(ctx context.Context) (*dbus.Conn, error) {
-		return dbus.Connect(strings.TrimSpace(address), dbus.WithContext(ctx))
-	}
+	address := testbus.Start(t)
+	return func(ctx context.Context) (*dbus.Conn, error) { return dbus.Connect(address, dbus.WithContext(ctx)) }
 }
 
 // fakeSystemd is systemd as far as it restarts units.
