@@ -134,10 +134,6 @@ func (a *Agent) FinishEvents(ctx context.Context) {
 	a.outbox.Finish(ctx, a.deliverEvents)
 }
 
-// EventsWaiting is how many events the hub does not have yet, and why they
-// cannot be written (nil: they can).
-func (a *Agent) EventsWaiting() (events int, fault error) { return a.outbox.Waiting() }
-
 // deliverEvents is the outbox's way to the hub.
 func (a *Agent) deliverEvents(ctx context.Context, entries []outbox.Entry) (int, error) {
 	messages := make([]iothub.Message, len(entries))

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"crypto/tls"
 	"net"
 	"os"
 	"path/filepath"
@@ -63,18 +62,11 @@ func (s *service) clockChanged() {
 	s.teller.poke()
 }
 
-// systemClock is the system's wall clock, believed as it stands: that of a
-// simulated machine.
-type systemClock struct{ since time.Time }
+// systemClock is the clock of a simulated machine: the host's, believed.
+type systemClock struct {
+	device.SystemClock
+	since time.Time
+}
 
-func (systemClock) Now() time.Time                     { return time.Now() }
-func (systemClock) Read() (time.Time, bool)            { return time.Now(), true }
-func (c systemClock) State() (string, time.Time)       { return clock.Synchronized, c.since }
-func (systemClock) Trust() <-chan struct{}             { return trusted }
-func (systemClock) TLS(config *tls.Config) *tls.Config { return config }
-
-var trusted = func() <-chan struct{} {
-	closed := make(chan struct{})
-	close(closed)
-	return closed
-}()
+func (c systemClock) Read() (time.Time, bool)    { return c.Now(), true }
+func (c systemClock) State() (string, time.Time) { return clock.Synchronized, c.since }

@@ -183,20 +183,6 @@ func (c *Clock) Trust() <-chan struct{} {
 	return c.trust
 }
 
-// WaitTrusted waits until the clock is trusted, for a while at most. It tells
-// whether it is.
-func (c *Clock) WaitTrusted(ctx context.Context, atMost time.Duration) bool {
-	timer := time.NewTimer(atMost)
-	defer timer.Stop()
-	select {
-	case <-c.Trust():
-		return true
-	case <-timer.C:
-	case <-ctx.Done():
-	}
-	return c.Trusted()
-}
-
 // earliest is the earliest that it can be now; the time itself if it is trusted.
 func (c *Clock) earliest() (at time.Time, isTrusted bool) {
 	c.mu.Lock()

@@ -163,7 +163,7 @@ func TestNTPComesAfterABootInThePast(t *testing.T) {
 		file := filepath.Join(t.TempDir(), "clock")
 		c := w.start(Config{File: file})
 		w.want(c, Unset, build.Sub(truth)-10*time.Second)
-		if c.WaitTrusted(t.Context(), 5*time.Second) {
+		if c.waitTrusted(t.Context(), 5*time.Second) {
 			t.Error("it is trusted")
 		}
 		w.want(c, Unset, build.Sub(truth)-10*time.Second) // the floor, and what has passed
@@ -171,7 +171,7 @@ func TestNTPComesAfterABootInThePast(t *testing.T) {
 			t.Errorf("%d changes", n)
 		}
 		waited := make(chan bool)
-		go func() { waited <- c.WaitTrusted(t.Context(), time.Hour) }()
+		go func() { waited <- c.waitTrusted(t.Context(), time.Hour) }()
 		w.step(0, true)
 		if !<-waited {
 			t.Error("the wait ended without trust")
@@ -212,7 +212,7 @@ func TestNTPIsNoticedWithoutAStep(t *testing.T) {
 		time.Sleep(time.Minute)
 		w.want(c, Restored, 0)
 		w.set(func() { w.ntp = true })
-		if !c.WaitTrusted(t.Context(), askCap+time.Minute) {
+		if !c.waitTrusted(t.Context(), askCap+time.Minute) {
 			t.Error("NTP was not noticed")
 		}
 		before, _ := w.counts()
@@ -315,7 +315,7 @@ func TestHubVouchesWhereNTPIsBlocked(t *testing.T) {
 		w := newWorld(t, truth.Add(-day))
 		w.hubErr = nil
 		c := w.start(Config{DateURL: "https://hub.example.net/"})
-		if !c.WaitTrusted(t.Context(), 8*time.Second) { // the hub's client waits for ten
+		if !c.waitTrusted(t.Context(), 8*time.Second) { // the hub's client waits for ten
 			t.Error("the hub was not believed")
 		}
 		w.want(c, Corroborated, 0)
@@ -391,7 +391,7 @@ func TestHubSettlesADoubt(t *testing.T) {
 		time.Sleep(2 * askAtMost)
 		w.step(years, false)
 		w.want(c, Restored, 0)
-		c.WaitTrusted(t.Context(), 10*time.Second)
+		c.waitTrusted(t.Context(), 10*time.Second)
 		w.want(c, Corroborated, 0)
 	})
 }
@@ -465,7 +465,7 @@ func TestNothingThatHangsIsWaitedFor(t *testing.T) {
 		w.step(-time.Hour, false)
 		w.step(-2*time.Hour, false)
 		w.want(c, Restored, -2*time.Hour)
-		if c.WaitTrusted(t.Context(), 0) || !time.Now().Equal(began) {
+		if c.waitTrusted(t.Context(), 0) || !time.Now().Equal(began) {
 			t.Errorf("it took %v", time.Since(began))
 		}
 		close(blocked)
@@ -555,4 +555,18 @@ func TestMachine(t *testing.T) {
 	}
 	cancel()
 	<-ended
+}
+
+// waitTrusted waits until the clock is trusted, for a while at most. It tells
+// whether it is.
+func (c *Clock) waitTrusted(ctx context.Context, atMost time.Duration) bool {
+	timer := time.NewTimer(atMost)
+	defer timer.Stop()
+	select {
+	case <-c.Trust():
+		return true
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+	return c.Trusted()
 }

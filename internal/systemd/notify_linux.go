@@ -31,9 +31,6 @@ func Ready() error { return Notify(daemon.SdNotifyReady) }
 // Status is the line that `systemctl status` shows. Line breaks become spaces.
 func Status(text string) error { return Notify("STATUS=" + strings.Join(strings.Fields(text), " ")) }
 
-// Stopping tells that the service ends in order.
-func Stopping() error { return Notify(daemon.SdNotifyStopping) }
-
 // Reloading tells that the configuration is being read again; Ready ends it. The
 // time lets the manager tell which reload is meant.
 func Reloading() error {

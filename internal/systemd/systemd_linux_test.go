@@ -63,7 +63,6 @@ func TestNotify(t *testing.T) {
 			socket := manager(t, abstract)
 			for want, tell := range map[string]func() error{
 				"READY=1":                    Ready,
-				"STOPPING=1":                 Stopping,
 				"WATCHDOG=1":                 Alive,
 				"STATUS=door locked, online": func() error { return Status("door locked,\n online") },
 				"FDSTOREREMOVE=1\nFDNAME=a":  func() error { return Remove("a") },

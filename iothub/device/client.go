@@ -119,7 +119,7 @@ func New(cfg Config) (*Client, error) {
 	}
 	clock := cfg.Clock
 	if clock == nil {
-		clock = systemClock{}
+		clock = SystemClock{}
 	}
 	return &Client{
 		connection: cs,

@@ -34,12 +34,18 @@ type Clock interface {
 	TLS(config *tls.Config) *tls.Config
 }
 
-// systemClock believes the system's clock.
-type systemClock struct{}
+// SystemClock is the system's clock, believed as it stands: that of a machine which
+// has no reason to doubt it.
+type SystemClock struct{}
 
-func (systemClock) Now() time.Time                     { return time.Now() }
-func (systemClock) Trust() <-chan struct{}             { return always }
-func (systemClock) TLS(config *tls.Config) *tls.Config { return config }
+// Now implements [Clock].
+func (SystemClock) Now() time.Time { return time.Now() }
+
+// Trust implements [Clock]: it is trusted at once.
+func (SystemClock) Trust() <-chan struct{} { return always }
+
+// TLS implements [Clock]: certificates are verified at the system's time.
+func (SystemClock) TLS(config *tls.Config) *tls.Config { return config }
 
 var always = func() <-chan struct{} {
 	closed := make(chan struct{})
