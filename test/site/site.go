@@ -69,7 +69,7 @@ type Site struct {
 	Devices map[string]*Process     // by device id
 	Service iothub.ConnectionString // the hub owner's
 
-	ports  []string // --mqtt and --https once they are known
+	ports  []string // --mqtt and --https
 	client *http.Client
 }
 
@@ -82,7 +82,7 @@ func New(t testing.TB, devices ...string) *Site {
 	}
 	s := &Site{TB: t, Dir: t.TempDir(), Devices: map[string]*Process{}}
 	s.Output("latchhub", "init", "--dir", s.Path("hub"))
-	s.ports = []string{"--mqtt", "127.0.0.1:0", "--https", "127.0.0.1:0"}
+	s.ports = []string{"--mqtt", Address(t), "--https", Address(t)}
 	s.StartHub()
 	var err error
 	if s.Service, err = iothub.ParseServiceConnectionString(s.Output("latchhub", "connection-string", "--dir", s.Path("hub"))); err != nil {
