@@ -31,10 +31,16 @@ const (
 const (
 	plainCredentials     = "latchd_"
 	encryptedCredentials = "latchd-encrypted_"
+	// undecryptable is there when encrypted ones are stored, and none was passed on
+	// because this machine cannot decrypt them (packaging/latchd/pass-credentials).
+	undecryptable = "latchd-note_undecryptable"
 )
 
 // errNotConfigured says that nobody has told the device its hub yet.
 var errNotConfigured = errors.New("not configured: run sudo latchd configure")
+
+// errUndecryptable says that somebody did, and what was stored then is of no use.
+var errUndecryptable = errors.New("this machine cannot decrypt the stored credentials: run sudo latchd configure")
 
 // credentials are what the device proves itself with, and whom it trusts.
 type credentials struct {
@@ -64,6 +70,9 @@ func storedFiles(dir string) (credentialFiles, error) {
 		if connection := find(connectionFile); connection != "" {
 			return credentialFiles{connection, find(certificateFile), find(keyFile), find(caFile)}, nil
 		}
+	}
+	if _, err := os.Lstat(filepath.Join(dir, undecryptable)); err == nil {
+		return credentialFiles{}, errUndecryptable
 	}
 	return credentialFiles{}, errNotConfigured
 }

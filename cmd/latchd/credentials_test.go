@@ -82,6 +82,10 @@ func TestWhichCredentialsCount(t *testing.T) {
 			"latchd_connection-string": sasString("plain"), "latchd_ca.pem": string(cert),
 			"latchd-encrypted_connection-string": sasString("encrypted"),
 		}, device: "encrypted"},
+		{name: "encrypted for another machine", stored: map[string]string{"latchd-note_undecryptable": ""}, wantErr: errUndecryptable},
+		{name: "plain ones beside those", stored: map[string]string{
+			"latchd-note_undecryptable": "", "latchd_connection-string": sasString("plain"),
+		}, device: "plain"},
 		{name: "with a CA", stored: map[string]string{"latchd_connection-string": sasString("plain"), "latchd_ca.pem": string(cert)}, device: "plain", roots: true},
 		{name: "certified", stored: map[string]string{
 			"latchd_connection-string": x509String, "latchd_certificate.pem": string(cert), "latchd_key.pem": string(key),

@@ -22,6 +22,7 @@ func TestPowerAndClock(t *testing.T) {
 	}{
 		{"button", d.testButton},
 		{"broken configuration", d.testBrokenConfiguration},
+		{"undecryptable credentials", d.testUndecryptable},
 		{"line changed", d.testLineChanged},
 		{"no edge while unlocked", d.testNoEdgeUnlocked},
 		{"upgrade in a momentary unlock", d.testUpgradeInUnlock},
