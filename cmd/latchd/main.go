@@ -46,6 +46,7 @@ const gcPercent = 25
 const processors = 1
 
 func main() {
+	useSmallPages()
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(gcPercent)
 	}
