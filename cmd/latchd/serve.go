@@ -218,6 +218,7 @@ func (s *service) work(ctx context.Context, client *device.Client) error {
 	if restart { // last, because until then the button works
 		s.doors.stop(true)
 	}
+	_ = systemd.Status("") // systemd would show the last one for as long as the service is stopped
 	s.log.Info("latchd stops")
 	return err
 }
