@@ -12,7 +12,10 @@
 # It is kept under the hash of this script and of image/, so that a change of either makes another image, in
 # LATCHD_PI_CACHE, or latchd/pi in the user's cache folder. Remove the folder to get Debian's newest packages.
 # Making an image needs root: it runs maintainer scripts in a chroot. Using it does not.
+#
+# Exit status: 0; 69 if only this machine's administrator can give what is missing, which it names; 1 if it failed.
 set -euo pipefail
+PATH=$PATH:/usr/sbin:/sbin # of which a user's has none
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
 suite=bookworm
@@ -39,10 +42,14 @@ die() {
 	printf 'image: %s\n' "$@" >&2
 	exit 1
 }
+cannot() {
+	printf 'image: %s\n' "$@" >&2
+	exit 69
+}
 
 # What is needed to make an image, and to run one: a program, and the Debian package that has it.
 tools=(qemu-system-aarch64=qemu-system-arm qemu-aarch64-static=qemu-user-static ssh=openssh-client ssh-keygen=openssh-client
-	modprobe=kmod cpio=cpio mke2fs=e2fsprogs dtc=device-tree-compiler xz=xz-utils dpkg-deb=dpkg unshare=util-linux flock=util-linux)
+	modprobe=kmod cpio=cpio mke2fs=e2fsprogs dtc=device-tree-compiler xz=xz-utils dpkg-deb=dpkg unshare=util-linux flock=util-linux systemctl=systemd)
 get_tools() {
 	local tool missing=()
 	for tool in "${tools[@]}"; do
@@ -52,8 +59,8 @@ get_tools() {
 	[[ -e /usr/lib/ipxe/qemu/efi-virtio.rom ]] || missing+=(ipxe-qemu)
 	[[ -e /usr/share/keyrings/debian-archive-keyring.gpg ]] || missing+=(debian-archive-keyring)
 	((${#missing[@]})) || return 0
-	command -v apt-get >/dev/null || die "missing: ${missing[*]} (as Debian names them)"
-	((EUID == 0)) || die "missing programs; get them with" "  sudo apt-get install --no-install-recommends ${missing[*]}"
+	command -v apt-get >/dev/null || cannot "missing: ${missing[*]} (as Debian names them)"
+	((EUID == 0)) || cannot "missing programs; get them with" "  sudo apt-get install --no-install-recommends ${missing[*]}"
 	say "installing ${missing[*]}"
 	apt-get update -qq >&2
 	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >&2
@@ -63,19 +70,20 @@ hash_of_recipe() {
 	{ find image.sh image -type f -exec sha256sum {} + && find image -type f -perm -u+x; } | LC_ALL=C sort | sha256sum | cut -c1-16
 }
 
-# The mirror that this machine gets a suite from.
+# mirror_of SUITE LABEL: the mirror that this machine gets a suite from, or if it does not, others of that label.
 mirror_of() {
 	# shellcheck disable=SC2016 # apt fills these in
-	apt-get indextargets --format '$(CODENAME) $(SITE)' | awk -v suite="$1" '$1 == suite { print $2; exit }'
+	apt-get indextargets --format '$(CODENAME) $(SITE) $(LABEL)' |
+		awk -v suite="$1" -v label="$2" 'NF == 3 && $3 == label && (!site || $1 == suite) { site = $2 } END { print site }'
 }
 
 # download WORK: all packages into WORK/apt/archives; WORK/list names those that go on the card.
 download() {
 	local work=$1 main security key=/usr/share/keyrings/debian-archive-keyring.gpg
-	main=$(mirror_of $suite)
-	[[ -n $main ]] || { ((EUID)) || apt-get update -qq >&2; main=$(mirror_of $suite); }
-	[[ -n $main ]] || die "apt on this machine knows no mirror of Debian $suite; add one to /etc/apt/sources.list, then: apt-get update"
-	security=$(mirror_of $suite-security)
+	main=$(mirror_of $suite Debian)
+	[[ -n $main ]] || { apt-get update -qq >&2 && main=$(mirror_of $suite Debian); }
+	[[ -n $main ]] || cannot "apt on this machine knows no mirror of Debian; add one to /etc/apt/sources.list, then: apt-get update"
+	security=$(mirror_of $suite-security Debian-Security)
 	mkdir -p "$work"/apt/{lists/partial,archives/partial,none}
 	echo "deb [signed-by=$key] $main $suite main" >"$work/apt/sources.list"
 	[[ -z $security ]] || echo "deb [signed-by=$key] $security $suite-security main" >>"$work/apt/sources.list"
@@ -286,7 +294,7 @@ mkdir -p "$cache"
 exec 9>"$cache/lock"
 flock 9 # two at once make one
 if [[ ! -e $image/card.img ]]; then
-	((EUID == 0)) || die "making the image needs root, once:" "  sudo LATCHD_PI_CACHE='$cache' $PWD/image.sh && sudo chmod -R a+rX '$cache'"
+	((EUID == 0)) || cannot "making the image needs root, once:" "  sudo LATCHD_PI_CACHE='$cache' $PWD/image.sh && sudo chmod -R a+rX '$cache'"
 	new=$(mktemp -d "$cache/new.XXXXXX")
 	trap 'rm -rf --one-file-system "$new"' EXIT
 	make_image "$new"
