@@ -19,23 +19,27 @@ import (
 // to do.
 const commandWithin = 8 * time.Minute
 
-// ssh is the command line that reaches the guest's root. All share one
-// connection: making one takes seconds of the guest's time. The cheapest
-// algorithms are good enough on the host's loopback.
-func (m *machine) ssh(args ...string) *exec.Cmd {
+// guestUser is the guest's first user, who is in the group gpio as on Raspberry Pi OS
+// (image.sh).
+const guestUser = "pi"
+
+// ssh is the command line that reaches a user of the guest's; more options may come
+// before the command. All that root does shares one connection: making one takes
+// seconds of the guest's time. The cheapest algorithms are good enough on the host's
+// loopback.
+func (m *machine) ssh(user string, args ...string) *exec.Cmd {
 	return exec.Command("ssh", append([]string{
-		"-F", "none", "-i", m.image + "/key", "-p", strconv.Itoa(m.sshPort), "-S", m.file("ssh"),
+		"-F", "none", "-i", m.image + "/key", "-p", strconv.Itoa(m.sshPort), "-S", m.file("ssh-" + user),
 		"-o", "LogLevel=ERROR", "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=" + os.DevNull,
 		"-o", "ConnectTimeout=60", "-o", "KexAlgorithms=curve25519-sha256", "-o", "Ciphers=aes128-ctr",
-		"root@127.0.0.1",
+		user + "@127.0.0.1",
 	}, args...)...)
 }
 
 // dial makes the connection.
 func (m *machine) dial(t *testing.T) {
 	t.Helper()
-	cmd := m.ssh()
-	cmd.Args = append(cmd.Args[:len(cmd.Args)-1], "-M", "-N", "-o", "ServerAliveInterval=15", "-o", "ServerAliveCountMax=8", "root@127.0.0.1")
+	cmd := m.ssh("root", "-M", "-N", "-o", "ServerAliveInterval=15", "-o", "ServerAliveCountMax=8")
 	var said bytes.Buffer
 	cmd.Stderr = &said
 	var err error
@@ -46,7 +50,7 @@ func (m *machine) dial(t *testing.T) {
 		if !m.master.alive() {
 			return false, errors.New("ssh ended: " + said.String())
 		}
-		_, err := os.Stat(m.file("ssh"))
+		_, err := os.Stat(m.file("ssh-root"))
 		return err == nil, nil
 	})
 	if err != nil {
@@ -60,13 +64,13 @@ func (m *machine) hangUp() {
 		m.master.kill()
 		m.master = nil
 	}
-	_ = os.Remove(m.file("ssh"))
+	_ = os.Remove(m.file("ssh-root"))
 }
 
 // try runs a shell script as root in the guest and returns what it printed. The
 // error holds what it printed on standard error.
 func (m *machine) try(ctx context.Context, script string) (string, error) {
-	cmd := m.ssh("set -eu; " + script)
+	cmd := m.ssh("root", "set -eu; "+script)
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	ctx, cancel := context.WithTimeout(ctx, commandWithin)
@@ -93,6 +97,21 @@ func (m *machine) run(t *testing.T, script string) string {
 		t.Fatalf("in the guest: %s\n%s\n%v", script, out, err)
 	}
 	return strings.TrimSuffix(out, "\n")
+}
+
+// logIn opens an ssh session of the guest's first user, which lasts until the guest or
+// the test ends, and demands that logind counts it as a session of that user's.
+func (m *machine) logIn(t *testing.T) *process {
+	t.Helper()
+	session, err := startProcess(t.Context(), m.ssh(guestUser, "sleep infinity"))
+	if err != nil {
+		t.Fatalf("starting ssh: %v", err)
+	}
+	m.await(t, time.Minute, "a session of "+guestUser, `for id in $(loginctl list-sessions --no-legend | awk '$3 == "`+guestUser+`" { print $1 }'); do
+			case $(loginctl show-session $id -p Class -p Service -p Remote | sort | xargs) in "Class=user Remote=yes Service=sshd") exit 0 ;; esac
+		done
+		exit 1`)
+	return session
 }
 
 // await waits until a script of the guest's succeeds.

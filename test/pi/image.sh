@@ -6,7 +6,7 @@
 #
 # The folder holds:  card.img  the SD card: root file system, then room for large files (see put in guest_test.go)
 #                    kernel, initrd, pi3b.dtb, virt.dtb
-#                    key, key.pub: of the guest's only user
+#                    key, key.pub: of the guest's users, root and pi
 #                    card.env: where what is on the card
 #
 # It is kept under the hash of this script and of image/, so that a change of either makes another image, in
@@ -222,6 +222,12 @@ settle() {
 	chmod -R u=rwX,go=rX "$1/guest"
 	cp -a "$1/guest/." "$tree/"
 	install -m 644 "$2/key.pub" "$tree/etc/ssh/guest_keys"
+	# The first user, as of Raspberry Pi OS.
+	echo 'pi:x:1000:1000::/home/pi:/bin/sh' >>"$tree/etc/passwd"
+	echo 'pi:*:20000:0:99999:7:::' >>"$tree/etc/shadow"
+	printf '%s\n' pi:x:1000: gpio:x:900:pi >>"$tree/etc/group"
+	printf '%s\n' 'pi:!::' 'gpio:!::pi' >>"$tree/etc/gshadow"
+	install -d -m 700 -o 1000 -g 1000 "$tree/home/pi"
 	: >"$tree/etc/machine-id"
 	: >"$tree/etc/apt/sources.list"  # the guest fetches nothing
 	mkdir -p "$tree/var/log/journal" # a journal that outlives a reboot

@@ -19,6 +19,7 @@ func TestRaspberryPi(t *testing.T) {
 	d := newDevice(t, b)
 	d.in(t, "rig", func(t *testing.T) { checkRig(t, d.machine, d.server) })
 	d.in(t, "kernel lines", d.testKernelLines)
+	d.in(t, "members of gpio before", d.testOthersCanMove)
 	// Without these there is nothing to look at.
 	if !d.in(t, "install", d.testInstall) || !d.in(t, "door without a hub", d.testDoorBeforeHub) || !d.in(t, "configure", d.testConfigure) {
 		return
@@ -49,6 +50,37 @@ func (d *device) testInstall(t *testing.T) {
 		t.Errorf("the status line of an unconfigured device is %q", text)
 	}
 	d.checkPin(t, lockLine, pin{})
+	d.checkOthersCannotMove(t)
+}
+
+// waysToMove tells which of the ways to a GPIO line are open to the guest's first
+// user: the chips, the registers behind them, and sysfs. A chip may be opened for
+// reading alone to move its lines.
+const waysToMove = `su -s /bin/sh ` + guestUser + ` -c '
+	for way in /dev/gpiochip* /dev/*gpiomem* /sys/class/gpio/export /sys/class/gpio/unexport; do
+		[ -e $way ] || continue
+		if { true <$way; } 2>/dev/null || { true >>$way; } 2>/dev/null; then echo $way; fi
+	done'`
+
+// Without latchd members of the group gpio move any line, as on Raspberry Pi OS.
+func (d *device) testOthersCanMove(t *testing.T) {
+	ways := d.run(t, waysToMove)
+	for _, way := range []string{"/dev/gpiochip0", "/sys/class/gpio/export"} {
+		if !strings.Contains(ways, way) {
+			t.Errorf("%s may not use %s without latchd, so that this proves nothing: %q", guestUser, way, ways)
+		}
+	}
+}
+
+// checkOthersCannotMove demands that with latchd none of them moves the lock's.
+func (d *device) checkOthersCannotMove(t *testing.T) {
+	t.Helper()
+	if groups := d.run(t, "id -Gn "+guestUser); !strings.Contains(groups, "gpio") {
+		t.Errorf("%s is in the groups %s only", guestUser, groups)
+	}
+	if ways := d.run(t, waysToMove); ways != "" {
+		t.Errorf("a member of the group gpio may use\n%s", ways)
+	}
 }
 
 // On the ladder: the door works before there is any hub.
