@@ -114,10 +114,9 @@ func (d *device) testPlugInReboot(t *testing.T, phase string) {
 	id, before := "plug-"+phase, d.bootID
 	command := fmt.Sprintf(`{"commandId":%q}`, id)
 	if phase == afterAll {
-		d.pullWhenDown(t, func() { d.must(t, "rebootDevice", command) })
+		d.pullWhenDown(t, func() { d.orderReboot(t, command) })
 	} else {
-		// The answer may be among what the plug takes along.
-		d.pullIn(t, phase, func() { d.hub.try(t, "latchctl", "invoke", d.id, "rebootDevice", command) })
+		d.pullIn(t, phase, func() { d.orderReboot(t, command) })
 	}
 	d.awaitBoot(t)
 	d.hub.awaitOnline(t, d.id, 2*time.Minute)
@@ -137,16 +136,26 @@ func (d *device) testPlugInReboot(t *testing.T, phase string) {
 }
 
 // pullIn cuts the power at the moment at which a phase is on the disk: a program
-// in the guest waits for it and has the kernel reset the machine, with nothing
-// synced and nobody told. The hand of the host would be too slow.
+// in the guest waits for it and has the kernel reset the machine, with nothing else
+// synced and nobody told. The hand of the host would be too slow. A file that has been
+// renamed can be read before the new name is on the disk, so the hand syncs its
+// directory too, as the agent is just doing.
 func (d *device) pullIn(t *testing.T, phase string, command func()) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), bootWithin)
 	defer cancel()
-	d.write(t, "/run/pull", "0755", `#!/bin/bash
-		echo >/run/pulls
-		until mapfile -t all </var/lib/latchd/operations.json && [[ ${all[*]} == *'"phase": "`+phase+`"'* ]]; do :; done
-		echo b >/proc/sysrq-trigger`)
+	d.write(t, "/run/pull", "0755", `#!/usr/bin/perl -w
+		use strict;
+		use IO::Handle;
+		open(my $dir, "<", "/var/lib/latchd") && open(my $reset, ">", "/proc/sysrq-trigger") && open(my $ready, ">", "/run/pulls") or die $!;
+		for (my $text = ""; $text !~ /"phase": "`+phase+`"/;) {
+			select(undef, undef, undef, 0.001);
+			open(my $file, "<", "/var/lib/latchd/operations.json") or next;
+			local $/;
+			$text = <$file> // "";
+		}
+		$dir->sync or die $!;
+		syswrite($reset, "b");`)
 	pulled := make(chan error, 1)
 	go func() {
 		_, err := d.try(ctx, "/run/pull")
@@ -159,7 +168,7 @@ func (d *device) pullIn(t *testing.T, phase string, command func()) {
 		command()
 	}()
 	defer func() { <-answered }()
-	err := poll(ctx, 2*time.Minute, 100*time.Millisecond, func() (bool, error) {
+	err := poll(ctx, bootWithin, 100*time.Millisecond, func() (bool, error) {
 		ready, err := d.readyLines()
 		return len(ready) > d.boots, err
 	})
