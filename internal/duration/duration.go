@@ -11,7 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -60,23 +60,63 @@ func fromSeconds(s float64) (time.Duration, error) {
 	return time.Duration(whole)*time.Second + time.Duration(math.Round(fraction*1e9)), nil
 }
 
-var iso = regexp.MustCompile(`^P(?:(\d{1,6})W|(?:(\d{1,6})D)?(?:T(?:(\d{1,9})H)?(?:(\d{1,9})M)?(?:(\d{1,9}(?:[.,]\d{1,9})?)S)?)?)$`)
+type isoUnit struct {
+	letter  byte
+	inTime  bool // after the T
+	seconds float64
+}
+
+// isoUnits are the units of an ISO 8601 duration in the order in which they
+// may stand, in seconds. Only seconds may have a fraction.
+var isoUnits = []isoUnit{
+	{'W', false, 7 * 24 * 3600},
+	{'D', false, 24 * 3600},
+	{'H', true, 3600},
+	{'M', true, 60},
+	{'S', true, 1},
+}
 
 func parseISO(text string) (time.Duration, error) {
-	m := iso.FindStringSubmatch(text)
-	if m == nil || strings.HasSuffix(text, "T") || text == "P" {
-		return 0, fmt.Errorf("%.40q is not an ISO 8601 duration of days, hours, minutes and seconds (like PT10M or P1DT2H)", text)
-	}
+	wrong := fmt.Errorf("%.40q is not an ISO 8601 duration of days, hours, minutes and seconds (like PT10M or P1DT2H)", text)
+	rest, inTime, units := text[1:], false, isoUnits
 	var total float64
-	for i, unit := range []float64{7 * 24 * 3600, 24 * 3600, 3600, 60, 1} {
-		if m[i+1] == "" {
-			continue
+	for numbers := 0; ; numbers++ {
+		if !inTime && strings.HasPrefix(rest, "T") {
+			rest, inTime = rest[1:], true
+			if rest == "" {
+				return 0, wrong
+			}
 		}
-		n, err := strconv.ParseFloat(strings.Replace(m[i+1], ",", ".", 1), 64)
+		if rest == "" && numbers > 0 {
+			return fromSeconds(total)
+		}
+		digits := len(rest) - len(strings.TrimLeft(rest, "0123456789.,"))
+		if digits == 0 || digits == len(rest) {
+			return 0, wrong
+		}
+		i := slices.IndexFunc(units, func(u isoUnit) bool { return u.letter == rest[digits] && u.inTime == inTime })
+		if i < 0 {
+			return 0, wrong
+		}
+		n, err := isoNumber(rest[:digits], units[i].letter == 'S')
 		if err != nil {
-			return 0, fmt.Errorf("%.40q: %w", text, err)
+			return 0, wrong
 		}
-		total += n * unit
+		total += n * units[i].seconds
+		if units[i].letter == 'W' { // weeks stand alone
+			i = len(units) - 1
+		}
+		rest, units = rest[digits+1:], units[i+1:]
 	}
-	return fromSeconds(total)
+}
+
+// isoNumber reads at most nine digits, and as many after a point or a comma
+// where a fraction may be.
+func isoNumber(text string, fraction bool) (float64, error) {
+	const digits = 9
+	whole, part, isFraction := strings.Cut(strings.Replace(text, ",", ".", 1), ".")
+	if len(whole) == 0 || len(whole) > digits || isFraction && (!fraction || len(part) == 0 || len(part) > digits) || strings.ContainsAny(part, ".,") {
+		return 0, strconv.ErrSyntax
+	}
+	return strconv.ParseFloat(whole+"."+part, 64)
 }
