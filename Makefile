@@ -87,11 +87,15 @@ fuzz: need-go ## every fuzz target for FUZZTIME each (30s)
 corpus: need-go ## keep the inputs that fuzzing found, for every later `make test`
 	@tools/corpus.sh
 
+.PHONY: zones
+zones: need-go ## the embedded time zone data anew, from those of the Go toolchain
+	cd internal/zone && $(GO) run ./generate
+
 .PHONY: soak
 # From its own directory, because go test prints what a passing test prints only there.
 soak: need-go ## hundreds of reboots and of kills at random moments, with a table of figures (some 5 minutes)
 	cd test/soak && LATCHD_SOAK=$(SOAK) $(GO) test -count=1 -timeout 60m
-	LATCHD_SOAK=$(SOAK) $(GO) test -count=1 -timeout 60m ./test/late ./hub/...
+	LATCHD_SOAK=$(SOAK) $(GO) test -count=1 -timeout 60m ./test/late ./hub/... ./agent/maintenance
 
 .PHONY: clean
 clean: ## remove what was built
