@@ -25,12 +25,20 @@ type property struct {
 	apply func(a *Agent, accepted any, confirmed bool) error
 	// inForce is what apply makes of an accepted value; nil: all of it.
 	inForce func(a *Agent, accepted any, confirmed bool) any
+	// describe is for the acknowledgement of an accepted value; nil: nothing.
+	describe func(a *Agent) string
+	// lost is told that the value of the last run cannot be put in force again.
+	lost func(a *Agent, err error)
 }
 
 var properties = map[string]property{
 	"building":   {check: checkWhole("building")},
 	"floor":      {check: checkWhole("floor")},
 	"doorPolicy": {check: checkDoorPolicy, apply: applyDoorPolicy, inForce: doorPolicyInForce},
+	"maintenance": {
+		check: checkMaintenance, apply: applyMaintenance,
+		describe: describeMaintenance, lost: loseMaintenance,
+	},
 }
 
 // desiredState is what the hub wants of this device.
@@ -111,6 +119,7 @@ func decodeDesired(text []byte) (s desiredState, why string) {
 func (a *Agent) restoreDesired() {
 	a.mu.Lock()
 	desired := a.desired
+	a.applyingVersion = desired.version
 	a.mu.Unlock()
 	for name, p := range properties {
 		value, ok := desired.accepted[name]
@@ -123,6 +132,9 @@ func (a *Agent) restoreDesired() {
 		}
 		if err != nil {
 			a.log.Warn("a desired property of the last run no longer applies", "property", name, "error", err)
+			if p.lost != nil {
+				p.lost(a, err)
+			}
 		}
 	}
 }
@@ -146,6 +158,9 @@ func (a *Agent) takeAll(s iothub.Section) {
 	}
 	after := noDesired()
 	after.version = s.Version
+	a.mu.Lock()
+	a.applyingVersion = s.Version
+	a.mu.Unlock()
 	for name, p := range properties {
 		a.take(name, p, s, before, &after)
 	}
@@ -196,7 +211,11 @@ func (a *Agent) take(name string, p property, s iothub.Section, before desiredSt
 		return
 	}
 	after.accepted[name], after.confirmed[name] = checked, a.Boot.ID
-	after.acks[name] = map[string]any{"value": checked, "ac": 200, "av": s.Version}
+	ack := map[string]any{"value": checked, "ac": 200, "av": s.Version}
+	if p.describe != nil {
+		ack["ad"] = clip(p.describe(a))
+	}
+	after.acks[name] = ack
 	if !had || !iothub.Equal(old, checked) {
 		a.log.Info("desired property applied", "property", name, "version", s.Version)
 	}

@@ -2,7 +2,6 @@ package agent
 
 import (
 	"context"
-	"time"
 
 	"latchd/agent/health"
 )
@@ -52,24 +51,6 @@ func (a *Agent) runDiagnostics(ctx context.Context, ids []string) answer {
 		ans.with("pending", report.Pending)
 	}
 	return ans
-}
-
-// Boots is how often the machine booted within that time, as far as it is known:
-// while the clock cannot be trusted nothing is.
-func (a *Agent) Boots(within time.Duration) int {
-	now, ok := a.now()
-	if !ok {
-		return 0
-	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	booted := map[string]bool{} // by boot id: a receipt may be of the boot that another one is of
-	for _, r := range a.ops.Receipts {
-		if r.BootedAt != nil && r.BootID != "" && now.Sub(r.BootedAt.Time) < within {
-			booted[r.BootID] = true
-		}
-	}
-	return len(booted)
 }
 
 // Unsaved says why the agent could not write its state; "" if it could. The door's

@@ -17,6 +17,7 @@ import (
 const (
 	eventRebootCompleted = "rebootCompleted"
 	eventRebootFailed    = "rebootFailed"
+	eventBootLoop        = "bootLoop"
 	eventCommandRefused  = "commandRefused"
 	eventDoorFault       = "doorFault"
 	eventDoorFaultEnded  = "doorFaultEnded"

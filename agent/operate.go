@@ -37,12 +37,15 @@ const (
 func (a *Agent) operate(ctx context.Context) {
 	for {
 		wait := never
+		a.renewZone()
 		a.mu.Lock()
 		op := a.pendingLocked(kindReboot)
 		a.mu.Unlock()
 		if op != nil {
 			wait = a.step(ctx, *op)
 		}
+		a.reportChanges()
+		wait = min(wait, a.untilWindow(), a.untilBootLoopEnds())
 		if !a.catchUp() {
 			wait = min(wait, recheck)
 		}
@@ -86,6 +89,10 @@ func (a *Agent) step(ctx context.Context, op ledger.Operation) time.Duration {
 		if wait := op.StartUptime - a.Machine.Uptime(); wait > 0 && op.StartUptime > 0 {
 			return wait
 		}
+		if why, ok := a.inWindow(op); !ok {
+			a.putBack(op, why)
+			return 0
+		}
 		if blockers := a.doorBlockers(); len(blockers) > 0 && !op.Force {
 			return a.waitForDoor(op, blockers)
 		}
@@ -109,7 +116,12 @@ func (a *Agent) enter(op ledger.Operation, phase ledger.Phase) (ledger.Operation
 		a.changing.unlock()
 		return op, false
 	}
-	err := a.updateChanging(func(o *ledger.Operations) { setPending(o, next) })
+	err := a.updateChanging(func(o *ledger.Operations) {
+		setPending(o, next)
+		if phase == ledger.PhaseAsked {
+			a.countAttempt(o)
+		}
+	})
 	a.changing.unlock()
 	if err != nil {
 		a.fail(op, err.Error(), false)
@@ -145,90 +157,6 @@ func (a *Agent) deliver(ctx context.Context, op ledger.Operation) {
 		}
 	}
 	both.Wait()
-}
-
-// stepScheduled waits for the operation's time, and starts it when nothing is
-// in its way.
-func (a *Agent) stepScheduled(ctx context.Context, op ledger.Operation) time.Duration {
-	now, isTrusted := a.now()
-	if last, expired := a.expired(op, now, isTrusted); expired {
-		a.finishOperation(op, ledger.Receipt{State: stateExpired, Error: "it could not start before " + last + blockedText(op.BlockedBy)})
-		return 0
-	}
-	if a.inItsBoot(op) {
-		if wait := op.StartUptime - a.Machine.Uptime(); wait > 0 {
-			return wait
-		}
-	} else {
-		if !isTrusted {
-			return a.block(op, "clock")
-		}
-		if wait := op.NotBefore.Sub(now); wait > 0 {
-			return min(wait, time.Minute) // the wall clock may be stepped meanwhile
-		}
-	}
-	if !isTrusted && !op.NotAfter.IsZero() {
-		return a.block(op, "clock")
-	}
-	if err := a.askCanReboot(ctx); err != nil {
-		return a.block(op, err.Error())
-	}
-	if blockers := a.doorBlockers(); len(blockers) > 0 {
-		if !op.Force {
-			return a.block(op, strings.Join(blockers, ", "))
-		}
-		a.log.Warn("rebooting although the door forbids it", "blockers", blockers, "operationId", op.ID)
-	}
-	a.enter(op, ledger.PhaseAccepted)
-	return 0
-}
-
-// inItsBoot tells whether the boot-time clock, which does not jump, can say
-// when the operation starts: in the boot that scheduled it.
-func (a *Agent) inItsBoot(op ledger.Operation) bool {
-	return op.BootID == a.Boot.ID && op.StartUptime > 0
-}
-
-// expired tells whether the operation has waited too long, and until when it
-// might have started.
-func (a *Agent) expired(op ledger.Operation, now time.Time, isTrusted bool) (last string, ok bool) {
-	switch {
-	case !op.NotAfter.IsZero():
-		return formatTime(op.NotAfter), isTrusted && now.After(op.NotAfter)
-	case a.inItsBoot(op): // a stepped clock is no reason
-		return "its 7 days were over", a.Machine.Uptime()-op.Uptime > expiry
-	}
-	return formatTime(op.ExpiresAt), isTrusted && !op.ExpiresAt.IsZero() && now.After(op.ExpiresAt)
-}
-
-func blockedText(by string) string {
-	if by == "" {
-		return ""
-	}
-	return "; it was blocked by " + by
-}
-
-// block notes why the operation waits. The note is for the report only, so
-// it is not written to disk: a door that opens and closes must not wear it out.
-func (a *Agent) block(op ledger.Operation, by string) time.Duration {
-	by = clip(by)
-	if op.BlockedBy == by {
-		return recheck
-	}
-	a.changing.lock()
-	if !a.isCurrent(op) {
-		a.changing.unlock()
-		return 0
-	}
-	blocked := op
-	blocked.BlockedBy = by
-	o := a.ops.Clone()
-	setPending(&o, blocked)
-	a.remember(o)
-	a.changing.unlock()
-	a.log.Info("a pending operation is blocked", "operationId", op.ID, "by", by)
-	a.report()
-	return recheck
 }
 
 // waitForDoor holds a reboot back that was accepted before somebody unlocked

@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"fmt"
+	"math"
 	"time"
 
 	"latchd/agent/ledger"
@@ -67,23 +68,34 @@ func (a *Agent) rebootDevice(ctx context.Context, r rebootRequest, cmd command) 
 	if forbidden != nil {
 		return reply(503, "this device may not reboot itself: "+forbidden.Error())
 	}
-	deferred := r.delay > promptly // the door's state counts when it starts, not now
-	if len(blockers) > 0 && !deferred {
+	op, g := a.newReboot(r, cmd)
+	if refusal, ok := a.outsideWindow(op, g); !ok {
+		return refusal
+	}
+	if wait := a.retryAfter(); wait > r.delay && g.why == "" {
+		return tooOften(wait)
+	}
+	if len(blockers) > 0 && op.Phase != ledger.PhaseScheduled { // else the door's state counts when it starts
 		if !r.force {
 			return reply(409, "the door forbids a reboot now; force overrides it").with("blockers", blockers)
 		}
 		a.log.Warn("rebooting although the door forbids it", "blockers", blockers, "commandId", cmd.id)
 	}
-	op := a.newReboot(r, cmd)
+	a.warnOfOverride(op)
+	return a.acceptChanging(op, r)
+}
+
+// acceptChanging puts a new operation among the pending ones.
+func (a *Agent) acceptChanging(op ledger.Operation, r rebootRequest) answer {
 	sent := a.awaitAnswer(op.ID) // before the operations loop can see it
 	if err := a.updateChanging(func(o *ledger.Operations) { o.Pending = append(o.Pending, op) }); err != nil {
 		a.forgetAnswer(op.ID)
 		return reply(503, "the reboot cannot be recorded, so it was not begun; free or repair the device's disk: "+err.Error())
 	}
-	a.log.Info("reboot accepted", "operationId", op.ID, "commandId", op.CommandID, "delay", r.delay, "reason", r.reason)
+	a.log.Info("reboot accepted", "operationId", op.ID, "commandId", op.CommandID, "delay", r.delay, "reason", r.reason, "notBefore", op.NotBefore, "blockedBy", op.BlockedBy)
 	ans := a.operationAnswer(op)
 	ans.payload["Response"] = "rebootDevice called successfully"
-	if deferred {
+	if op.Phase == ledger.PhaseScheduled {
 		a.forgetAnswer(op.ID) // it has long been sent when the operation starts
 	} else {
 		ans.sent = sent
@@ -92,7 +104,39 @@ func (a *Agent) rebootDevice(ctx context.Context, r rebootRequest, cmd command) 
 	return ans
 }
 
-func (a *Agent) newReboot(r rebootRequest, cmd command) ledger.Operation {
+// outsideWindow refuses what the maintenance policy does not let wait. It gives
+// false with the refusal.
+func (a *Agent) outsideWindow(op ledger.Operation, g gate) (answer, bool) {
+	refuse := func(why string) (answer, bool) {
+		ans := reply(423, why+"; force overrides it").with("why", g.why)
+		if !g.notBefore.IsZero() {
+			ans = ans.with("notBefore", formatTime(g.notBefore))
+		}
+		return ans, false
+	}
+	_, isTrusted := a.now()
+	switch {
+	case g.why == "":
+		return answer{}, true
+	case g.reject:
+		return refuse("the maintenance policy rejects a reboot now: " + g.why)
+	case g.notBefore.IsZero() && isTrusted:
+		return refuse("the maintenance policy has no opening for a reboot within 366 days")
+	case !op.NotAfter.IsZero() && op.NotAfter.Before(g.notBefore):
+		return refuse("the maintenance policy has no opening for a reboot before notAfter: " + g.why)
+	}
+	return answer{}, true
+}
+
+// tooOften is the loop breaker's refusal.
+func tooOften(wait time.Duration) answer {
+	return reply(429, "this device was rebooted too often of late; look for the reason before it is tried again").
+		with("retryAfter", math.Ceil(wait.Seconds()))
+}
+
+// newReboot makes the operation of a request, and tells what the maintenance
+// policy makes of it.
+func (a *Agent) newReboot(r rebootRequest, cmd command) (ledger.Operation, gate) {
 	now := a.trustedNow()
 	op := ledger.Operation{
 		ID: newOperationID(), Kind: kindReboot, CommandID: cmd.id,
@@ -102,15 +146,31 @@ func (a *Agent) newReboot(r rebootRequest, cmd command) ledger.Operation {
 	}
 	op.StartUptime = op.Uptime + r.delay
 	if !now.IsZero() {
-		op.NotBefore = now.Add(r.delay)
+		op.Earliest = now.Add(r.delay)
 		op.ExpiresAt = now.Add(expiry)
 	}
-	if r.delay > promptly {
+	g := a.gate(op, op.Earliest)
+	op.NotBefore, op.Deferred, op.BlockedBy = g.notBefore, g.deferred, g.blockedBy()
+	if op.NotBefore.After(op.ExpiresAt) && !now.IsZero() { // what has a time is not to expire before it
+		op.ExpiresAt = later(g.closes, op.NotBefore.Add(expiry))
+	}
+	if g.why != "" || r.delay > promptly {
 		op.Phase = ledger.PhaseScheduled
 	} else {
 		op.StartedAt = now
 	}
-	return op
+	return op, g
+}
+
+// warnOfOverride leaves a trace of a force that was needed.
+func (a *Agent) warnOfOverride(op ledger.Operation) {
+	if !op.Force {
+		return
+	}
+	op.Force = false
+	if why := a.gate(op, op.Earliest).why; why != "" {
+		a.log.Warn("force overrides the maintenance policy", "operationId", op.ID, "commandId", op.CommandID, "reason", op.Reason, "why", why)
+	}
 }
 
 // joinChanging answers while a reboot is pending already: one that has started
@@ -120,12 +180,18 @@ func (a *Agent) joinChanging(op ledger.Operation, r rebootRequest) answer {
 		return reply(409, "a reboot has started already").with("operationId", op.ID).with("state", "started")
 	}
 	if r.force {
-		op.Force, op.BlockedBy = true, ""
+		if wait := a.retryAfter(); wait > r.delay {
+			return tooOften(wait).with("operationId", op.ID)
+		}
+		op.Force, op.Deferred, op.BlockedBy = true, false, ""
 		op.StartUptime = a.Machine.Uptime() + r.delay
 		op.BootID, op.Uptime = a.Boot.ID, a.Machine.Uptime()
+		op.Earliest, op.NotBefore = time.Time{}, time.Time{}
 		if now := a.trustedNow(); !now.IsZero() {
-			op.NotBefore = now.Add(r.delay)
+			op.Earliest = now.Add(r.delay)
+			op.NotBefore = op.Earliest
 		}
+		a.warnOfOverride(op)
 		if err := a.updateChanging(func(o *ledger.Operations) { setPending(o, op) }); err != nil {
 			return reply(503, "the reboot cannot be recorded, so nothing was changed: "+err.Error())
 		}
@@ -137,25 +203,30 @@ func (a *Agent) joinChanging(op ledger.Operation, r rebootRequest) answer {
 
 // rehearseReboot says what would happen.
 func (a *Agent) rehearseReboot(ctx context.Context, r rebootRequest) answer {
-	var blockers []string
+	blockers := []string{}
 	if err := a.askCanReboot(ctx); err != nil {
 		blockers = append(blockers, err.Error())
+	}
+	op, g := a.newReboot(r, command{})
+	if g.why != "" {
+		blockers = append(blockers, g.why)
 	}
 	if !r.force {
 		blockers = append(blockers, a.doorBlockers()...)
 	}
 	a.mu.Lock()
-	op := a.pendingLocked(kindReboot)
+	pending := a.pendingLocked(kindReboot)
 	a.mu.Unlock()
 	ans := reply(200, "this was a dry run, nothing was done")
-	if op != nil && op.Phase != ledger.PhaseScheduled {
+	if pending != nil && pending.Phase != ledger.PhaseScheduled {
 		blockers = append(blockers, "a reboot has started already")
 	}
-	if now := a.trustedNow(); !now.IsZero() {
-		ans = ans.with("notBefore", formatTime(now.Add(r.delay)))
+	if wait := a.retryAfter(); wait > r.delay {
+		blockers = append(blockers, whyLoopBreaker)
+		ans = ans.with("retryAfter", math.Ceil(wait.Seconds()))
 	}
-	if blockers == nil {
-		blockers = []string{}
+	if !op.NotBefore.IsZero() {
+		ans = ans.with("notBefore", formatTime(op.NotBefore))
 	}
 	return ans.with("wouldRun", len(blockers) == 0).with("blockers", blockers)
 }

@@ -39,6 +39,7 @@ func (a *Agent) reportedLocked() map[string]any {
 		"clock":             a.clockDocument(),
 		"agent":             a.agentDocumentLocked(),
 		"deviceInformation": nil,
+		"maintenanceStatus": a.maintenanceStatusLocked(),
 	}
 	if !a.ops.Boot.RebootTime.IsZero() {
 		want["rebootTime"] = formatTime(a.ops.Boot.RebootTime)
@@ -74,6 +75,9 @@ func (a *Agent) agentDocumentLocked() map[string]any {
 	}
 	if !a.startedAt.IsZero() {
 		doc["startedAt"] = formatTime(a.startedAt)
+	}
+	if a.inBootLoopLocked() {
+		doc["bootLoop"] = true
 	}
 	if a.localNow.Fault != "" {
 		doc["fault"] = clip(a.localNow.Fault)

@@ -69,6 +69,7 @@ func (d *fakeDoor) moved() string {
 // fakeMachine counts the reboots that it was asked for.
 type fakeMachine struct {
 	booted time.Time
+	onAsk  func() // called at each asking; may be nil
 
 	mu       sync.Mutex // guards the fields below
 	asked    int
@@ -78,6 +79,9 @@ type fakeMachine struct {
 func (m *fakeMachine) CanReboot(context.Context) error { return nil }
 func (m *fakeMachine) Uptime() time.Duration           { return time.Since(m.booted) }
 func (m *fakeMachine) Reboot(context.Context) error {
+	if m.onAsk != nil {
+		m.onAsk()
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.asked++
@@ -103,10 +107,34 @@ func (m *fakeMachine) stop(now bool) {
 	m.stopping = now
 }
 
-type fakeClock struct{}
+// fakeClock is right and trusted, until a test says otherwise.
+type fakeClock struct {
+	mu    sync.Mutex // guards the fields below
+	wrong time.Duration
+	unset bool
+}
 
-func (fakeClock) Now() time.Time             { return time.Now() }
-func (fakeClock) State() (string, time.Time) { return "synchronized", time.Now() }
+func (c *fakeClock) Now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return time.Now().Add(c.wrong).Round(0)
+}
+
+func (c *fakeClock) State() (string, time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.unset {
+		return "unset", time.Time{}
+	}
+	return "synchronized", time.Now()
+}
+
+// jump sets the clock by d; trust says whether it is trusted from now on.
+func (c *fakeClock) jump(d time.Duration, trust bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.wrong, c.unset = c.wrong+d, !trust
+}
 
 // fakeHub holds what it is told.
 type fakeHub struct {
@@ -119,7 +147,10 @@ type fakeHub struct {
 func (h *fakeHub) Report(want map[string]any) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.held = iothub.Merge(h.held, want)
+	if h.held == nil {
+		h.held = map[string]any{}
+	}
+	maps.Copy(h.held, want)
 }
 func (h *fakeHub) Flush(context.Context) error { return nil }
 
@@ -141,9 +172,11 @@ func (h *fakeHub) SendAll(ctx context.Context, messages []iothub.Message) (int, 
 type rig struct {
 	*testing.T
 	dir     string
+	device  string
 	boot    Boot
 	door    *fakeDoor
 	machine *fakeMachine
+	clock   *fakeClock
 	hub     *fakeHub
 	save    func(string, ledger.Operations) error
 
@@ -158,7 +191,7 @@ func inBubble(t *testing.T, test func(r *rig)) {
 	synctest.Test(t, func(t *testing.T) {
 		r := &rig{
 			T: t, dir: dir, boot: Boot{ID: "boot-1"}, door: &fakeDoor{}, hub: &fakeHub{},
-			machine: &fakeMachine{booted: time.Now().Add(-time.Minute)},
+			machine: &fakeMachine{booted: time.Now().Add(-time.Minute)}, clock: &fakeClock{},
 		}
 		r.start()
 		test(r)
@@ -168,7 +201,7 @@ func inBubble(t *testing.T, test func(r *rig)) {
 
 func (r *rig) start() {
 	r.Agent = New(Config{
-		Door: r.door, Machine: r.machine, Clock: fakeClock{}, Boot: r.boot, StateDir: r.dir,
+		Door: r.door, Machine: r.machine, Clock: r.clock, Boot: r.boot, StateDir: r.dir, Device: r.device,
 		Log: slog.New(slog.DiscardHandler), save: r.save,
 	})
 	r.Connect(r.hub)

@@ -73,6 +73,7 @@ func (a *Agent) judgeBoot() {
 		}
 	}
 	a.tellBoot()
+	a.tellBootLoop()
 }
 
 // update changes the operations on disk and, if that succeeded, in memory.

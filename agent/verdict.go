@@ -69,7 +69,7 @@ func judge(o ledger.Operations, boot Boot, uptime time.Duration) (after ledger.O
 func carryOver(op ledger.Operation, boot Boot, uptime time.Duration) ledger.Operation {
 	delay := max(op.StartUptime-op.Uptime, 0)
 	op.StartUptime, op.Uptime = 0, 0
-	if op.NotBefore.IsZero() {
+	if op.Earliest.IsZero() {
 		op.BootID, op.Uptime, op.StartUptime = boot.ID, uptime, uptime+delay
 	}
 	return op
@@ -191,8 +191,11 @@ func settle(o *ledger.Operations, now time.Time, uptime time.Duration) (changed 
 		if op.ExpiresAt.IsZero() {
 			op.ExpiresAt, changed = now.Add(expiry), true
 		}
-		if op.NotBefore.IsZero() && op.BootID == o.Boot.ID {
-			op.NotBefore, changed = now.Add(op.StartUptime-uptime), true
+		if op.Earliest.IsZero() && op.BootID == o.Boot.ID {
+			op.Earliest, changed = now.Add(op.StartUptime-uptime), true
+			if !op.Deferred {
+				op.NotBefore = op.Earliest
+			}
 		}
 	}
 	for i := range o.Receipts {

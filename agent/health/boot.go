@@ -8,11 +8,10 @@ import (
 	"time"
 )
 
+// A boot loop is BootLoopBoots boots that nobody asked for within BootLoopWithin.
 const (
-	// loopWithin and loopBoots are what counts as booting over and over: nobody
-	// reboots a door five times an hour on purpose.
-	loopWithin = time.Hour
-	loopBoots  = 5
+	BootLoopBoots  = 5
+	BootLoopWithin = 15 * time.Minute
 )
 
 func checkReboot(ctx context.Context, f *Facts) finding {
@@ -43,11 +42,11 @@ func checkBootLoop(_ context.Context, f *Facts) finding {
 	if f.Boots == nil {
 		return notHere("only the service counts, and it does not run")
 	}
-	n := f.Boots(loopWithin)
-	if n >= loopBoots {
+	n := f.Boots(BootLoopWithin)
+	if n >= BootLoopBoots {
 		return faultBootLoop.with(n)
 	}
-	return fine("boots within the last hour that are known of: %d", n)
+	return fine("boots within the last 15 minutes that nobody asked for: %d", n)
 }
 
 // rebootRequired is where packages ask for a reboot on Debian, with their names

@@ -202,7 +202,7 @@ var (
 
 	faultReboot         = fault{Error, "the service may not reboot this machine: %s", "the text names who or what forbids it and how to mend that"}
 	faultInhibited      = fault{Warning, "a reboot is forbidden now by %s", "end that program or wait for it; systemd-inhibit --list shows it"}
-	faultBootLoop       = fault{Error, "the machine booted %d times within the last hour", "see lastReboot.cause in the twin or in getStatus for why, and the checks underVoltage and watchdog"}
+	faultBootLoop       = fault{Error, "the machine booted %d times within 15 minutes, and nobody asked for it", "see lastReboot.cause in the twin or in getStatus for why, and the checks underVoltage and watchdog"}
 	faultRebootRequired = fault{Info, "the operating system asks for a reboot%s", "rebootDevice at a time that suits"}
 	faultNoWatchdog     = fault{Warning, "there is no hardware watchdog: a machine that hangs stays as it is", "add dtparam=watchdog=on to config.txt on a Raspberry Pi, or load the board's driver"}
 	faultWatchdogIdle   = fault{

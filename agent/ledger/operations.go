@@ -35,11 +35,13 @@ type Operation struct {
 	Reason      string        `json:"reason,omitempty"`
 	Force       bool          `json:"force,omitempty"`
 	Phase       Phase         `json:"phase"`
-	BootID      string        `json:"bootId"`            // the boot in which Phase was reached
-	Uptime      time.Duration `json:"uptime"`            // boot-time clock at that moment, ns
-	Resumed     bool          `json:"resumed,omitempty"` // taken up again after a restart of the agent
-	NotBefore   time.Time     `json:"notBefore,omitzero"`
-	StartUptime time.Duration `json:"startUptime,omitempty"` // NotBefore on the boot-time clock of BootID
+	BootID      string        `json:"bootId"`                // the boot in which Phase was reached
+	Uptime      time.Duration `json:"uptime"`                // boot-time clock at that moment, ns
+	Resumed     bool          `json:"resumed,omitempty"`     // taken up again after a restart of the agent
+	Earliest    time.Time     `json:"earliest,omitzero"`     // when its delay ends; windows aside
+	StartUptime time.Duration `json:"startUptime,omitempty"` // Earliest on the boot-time clock of BootID
+	NotBefore   time.Time     `json:"notBefore,omitzero"`    // when it is to start: at Earliest, or in a window after it
+	Deferred    bool          `json:"deferred,omitempty"`    // NotBefore, or that there is none, is a maintenance policy's doing
 	NotAfter    time.Time     `json:"notAfter,omitzero"`
 	ExpiresAt   time.Time     `json:"expiresAt,omitzero"`
 	RequestedAt time.Time     `json:"requestedAt,omitzero"`
@@ -86,6 +88,13 @@ type Mark struct {
 	At          time.Time `json:"at,omitzero"` // absent where the clock was not trusted
 }
 
+// Attempt is a time that the machine was asked to go down.
+type Attempt struct {
+	BootID string        `json:"bootId"`
+	Uptime time.Duration `json:"uptime"`      // boot-time clock, ns
+	At     time.Time     `json:"at,omitzero"` // absent where the clock was not trusted
+}
+
 // Operations is the whole of the operations file. It is a value: change a
 // copy, Save it, and use it when that succeeded.
 type Operations struct {
@@ -95,12 +104,14 @@ type Operations struct {
 	Pending  []Operation     `json:"pending,omitempty"`
 	Receipts []StoredReceipt `json:"receipts,omitempty"` // oldest first
 	Mark     *Mark           `json:"mark,omitempty"`
+	Attempts []Attempt       `json:"attempts,omitempty"` // of the last day, oldest first
 }
 
 // Clone gives a copy that shares nothing that is written to.
 func (o Operations) Clone() Operations {
 	o.Pending = append([]Operation(nil), o.Pending...)
 	o.Receipts = append([]StoredReceipt(nil), o.Receipts...)
+	o.Attempts = append([]Attempt(nil), o.Attempts...)
 	return o
 }
 
@@ -141,6 +152,11 @@ func decodeOperations(text []byte) (o Operations, why string) {
 	}
 	if json.Unmarshal(text, &o) != nil || !o.valid() {
 		return Operations{}, "damaged"
+	}
+	for i, op := range o.Pending { // written before there were windows
+		if op.Earliest.IsZero() && !op.Deferred {
+			o.Pending[i].Earliest = op.NotBefore
+		}
 	}
 	return o, ""
 }

@@ -18,7 +18,7 @@ func sample() Operations {
 		Boot:   Boot{ID: "boot-2", RebootTime: day0},
 		Pending: []Operation{{
 			ID: "op-1", Kind: "rebootDevice", CommandID: "c1", Reason: "because", Force: true, Phase: PhaseScheduled,
-			BootID: "boot-2", Uptime: time.Minute, NotBefore: day0, StartUptime: time.Hour, NotAfter: day0, ExpiresAt: day0,
+			BootID: "boot-2", Uptime: time.Minute, Earliest: day0, NotBefore: day0, Deferred: true, StartUptime: time.Hour, NotAfter: day0, ExpiresAt: day0,
 			RequestedAt: day0, BlockedBy: "doorOpen",
 		}},
 		Receipts: []StoredReceipt{{
@@ -28,7 +28,8 @@ func sample() Operations {
 			},
 			Delivered: true, DownAt: at,
 		}},
-		Mark: &Mark{BootID: "boot-2", OperationID: "op-1", At: day0},
+		Mark:     &Mark{BootID: "boot-2", OperationID: "op-1", At: day0},
+		Attempts: []Attempt{{BootID: "boot-1", Uptime: time.Minute, At: day0}, {BootID: "boot-2", Uptime: time.Second}},
 	}
 }
 

@@ -86,7 +86,10 @@ func (c inputConfig) wiring(activeLow bool) gpio.InputWiring {
 }
 
 type rebootConfig struct {
-	Delay text `toml:"delay"`
+	Delay             text `toml:"delay"`
+	EstimatedDuration text `toml:"estimated_duration"` // of a reboot: what a maintenance window must have left
+	MaxPerHour        *int `toml:"max_per_hour"`
+	MaxPerDay         *int `toml:"max_per_day"`
 }
 
 type simulateConfig struct {
@@ -230,12 +233,29 @@ func lineOf(body string, key toml.Key) int {
 	return header
 }
 
-const longestDelay = time.Hour // the contract's
+const (
+	longestDelay  = time.Hour // the contract's
+	longestReboot = 6 * time.Hour
+	mostReboots   = 1000 // nobody needs more, and each is remembered for a day
+)
 
 func (c *config) check() error {
 	if d := time.Duration(c.Reboot.Delay); d > longestDelay {
 		c.Reboot.Delay = 0 // the agent goes on without what is wrong
 		return fmt.Errorf("reboot.delay is %s; at most %s is allowed", d, longestDelay)
+	}
+	if d := time.Duration(c.Reboot.EstimatedDuration); d > longestReboot {
+		c.Reboot.EstimatedDuration = 0
+		return fmt.Errorf("reboot.estimated_duration is %s; at most %s is allowed", d, longestReboot)
+	}
+	for _, limit := range []struct {
+		key  string
+		most **int
+	}{{"max_per_hour", &c.Reboot.MaxPerHour}, {"max_per_day", &c.Reboot.MaxPerDay}} {
+		if n := *limit.most; n != nil && (*n < 1 || *n > mostReboots) {
+			*limit.most = nil
+			return fmt.Errorf("reboot.%s is %d; it must be from 1 to %d", limit.key, *n, mostReboots)
+		}
 	}
 	for _, choice := range []struct {
 		key, value string

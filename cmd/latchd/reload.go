@@ -103,9 +103,21 @@ func (s *service) local() agent.Local {
 	if lock := s.doors.lock(); lock != nil {
 		settings = lock.Settings()
 	}
-	return agent.Local{
-		Fault: s.faultNow(), DoorPolicy: policy(settings.Policy), RebootDelay: time.Duration(cfg.Reboot.Delay),
+	return s.localWith(cfg, settings.Policy)
+}
+
+func (s *service) localWith(cfg config, p gpio.Policy) agent.Local {
+	l := agent.Local{
+		Fault: s.faultNow(), DoorPolicy: policy(p),
+		RebootDelay: time.Duration(cfg.Reboot.Delay), RebootTime: time.Duration(cfg.Reboot.EstimatedDuration),
 	}
+	if n := cfg.Reboot.MaxPerHour; n != nil {
+		l.MaxPerHour = *n
+	}
+	if n := cfg.Reboot.MaxPerDay; n != nil {
+		l.MaxPerDay = *n
+	}
+	return l
 }
 
 func (s *service) configNow() config {

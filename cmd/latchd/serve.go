@@ -160,7 +160,7 @@ func (s *service) run(ctx context.Context, cfg config, configErr error) error {
 		Door: theDoor, Machine: s.machine, Clock: s.clock, Device: s.deviceID,
 		Boot:     agent.Boot{ID: boot.ID, Cause: boot.Cause},
 		StateDir: cfg.State.Directory,
-		Local:    agent.Local{Fault: s.faultNow(), DoorPolicy: policy(policyOfFile), RebootDelay: time.Duration(cfg.Reboot.Delay)},
+		Local:    s.localWith(cfg, policyOfFile),
 		Version:  version.Version, Simulated: s.simulate,
 		Information: information(s.machine), Diagnostics: health.New(s.diagnose), Log: s.log,
 	})

@@ -128,6 +128,9 @@ directory = "%[1]s.state"
 runtime_directory = "%[1]s.run"
 [door]
 line = "GPIO17"
+[reboot]
+max_per_hour = 1000
+max_per_day = 1000
 [simulate]
 down_time = "500ms"
 [log]

@@ -1,0 +1,294 @@
+package agent
+
+import (
+	"fmt"
+	"time"
+
+	"latchd/agent/ledger"
+	"latchd/agent/maintenance"
+	"latchd/internal/zone"
+	"latchd/iothub"
+)
+
+// policyInForce is the maintenance policy that counts now. It does not change.
+type policyInForce struct {
+	*maintenance.Policy
+	document map[string]any // as acknowledged
+	version  int64          // of the desired properties that brought it, or took it away
+}
+
+func checkMaintenance(a *Agent, value any) (any, error) {
+	p, err := maintenance.Parse(value, a.local().RebootTime)
+	if err != nil {
+		return nil, err
+	}
+	return iothub.ToDocument(p.Document())
+}
+
+// applyMaintenance puts an accepted policy in force; nil is none. The pending
+// operations follow: the operations loop looks at them when it is poked.
+func applyMaintenance(a *Agent, accepted any, _ bool) error {
+	next := policyInForce{}
+	if accepted != nil {
+		p, err := maintenance.Parse(accepted, 0) // what was long enough once stays in force
+		if err != nil {
+			return err
+		}
+		next.Policy = p
+		next.document, _ = accepted.(map[string]any)
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	next.version = a.policyNow.version
+	if !iothub.Equal(next.document, a.policyNow.document) {
+		next.version = a.applyingVersion
+	}
+	a.policyNow = next
+	poke(a.wake)
+	return nil
+}
+
+func describeMaintenance(a *Agent) string {
+	if p := a.policy(); p.Policy != nil {
+		return p.Summary()
+	}
+	return ""
+}
+
+// loseMaintenance is for a stored policy that cannot be read any more. What it
+// said is not known, so nothing is done by itself until the hub says it again.
+func loseMaintenance(a *Agent, _ error) {
+	never, err := maintenance.Parse(map[string]any{"windows": []any{}}, 0)
+	if err != nil { // it is a constant
+		panic(err)
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.policyNow = policyInForce{Policy: never}
+}
+
+// policy is the maintenance policy in force; its Policy is nil where there is
+// none.
+func (a *Agent) policy() policyInForce {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.policyNow
+}
+
+// renewZone takes up the rules of the policy's zone where they were renewed on
+// disk meanwhile. It may wait for the disk, so it holds nothing.
+func (a *Agent) renewZone() {
+	was := a.policy()
+	if was.document == nil {
+		return
+	}
+	if now, _, err := zone.Load(was.Zone.String()); err != nil || now == was.Zone {
+		return
+	}
+	renewed, err := maintenance.Parse(was.document, 0)
+	if err != nil {
+		return // what was in force stays
+	}
+	a.mu.Lock()
+	if a.policyNow.Policy == was.Policy {
+		a.policyNow.Policy = renewed
+	}
+	a.mu.Unlock()
+	a.log.Info("the rules of the time zone were renewed", "zone", renewed.Zone.String(), "data", string(renewed.Data))
+}
+
+// gate is what the maintenance policy makes of an operation.
+type gate struct {
+	why       string    // why it may not start when its delay ends; "": it may
+	notBefore time.Time // zero: not known, or never
+	deferred  bool      // notBefore, or that there is none, is a policy's doing
+	closes    time.Time // of the opening that notBefore is in; zero: not known
+	reject    bool      // the policy wants it refused outside the windows
+	version   int64     // of the policy
+}
+
+// blockedBy is why the operation waits, with the version of the policy: when that
+// changes, so may the time.
+func (g gate) blockedBy() string {
+	if g.why == "" || g.version == 0 || g.why == maintenance.WhyClock {
+		return clip(g.why)
+	}
+	return fmt.Sprintf("%s (maintenance version %d)", g.why, g.version)
+}
+
+// gate tells when an operation may start whose delay ends at earliest.
+func (a *Agent) gate(op ledger.Operation, earliest time.Time) gate {
+	now, isTrusted := a.now()
+	p := a.policy()
+	switch {
+	case op.Force:
+		return gate{notBefore: earliest}
+	case p.Policy == nil:
+		return gateRemoved(op, now, isTrusted, earliest)
+	case p.Action(op.Kind) == maintenance.Allow:
+		return gate{notBefore: earliest}
+	}
+	reject := p.Action(op.Kind) == maintenance.Reject
+	if !isTrusted {
+		return gate{why: maintenance.WhyClock, notBefore: op.NotBefore, deferred: true, reject: reject, version: p.version}
+	}
+	from, need := later(earliest, now), a.local().RebootTime
+	// What comes while the window is open goes at once; what waited for the window
+	// goes at the device's own moment in it.
+	if at, in, ok := p.Slot(from, need, 0); ok && !op.Deferred && !at.After(from) {
+		return gate{notBefore: earliest, closes: in.Closes}
+	}
+	g := gate{deferred: true, reject: reject, version: p.version}
+	at, in, ok := p.Slot(from, need, maintenance.Share(a.Device))
+	if ok {
+		g.notBefore, g.closes = later(at, earliest), in.Closes
+	}
+	if !ok || at.After(from) {
+		g.why = whyNot(p.At(from), in, ok)
+	}
+	return g
+}
+
+// whyNot says why an operation waits for an opening, if there is one, although this
+// is the state of the windows.
+func whyNot(s maintenance.State, in maintenance.Opening, ok bool) string {
+	switch {
+	case s.Open && ok && s.In.Opens.Equal(in.Opens):
+		return whySpread
+	case s.Open:
+		return maintenance.WhyOutside // what is left of the window is too short
+	}
+	return s.Why
+}
+
+// whySpread is for an operation that waits for the device's own moment within an
+// open window.
+const whySpread = "spread"
+
+// gateRemoved is the gate where there is no policy. One that is gone never moves
+// earlier what it had deferred: a mistaken null must not reboot a fleet at noon.
+func gateRemoved(op ledger.Operation, now time.Time, isTrusted bool, earliest time.Time) gate {
+	if !op.Deferred {
+		return gate{notBefore: earliest}
+	}
+	g := gate{notBefore: op.NotBefore, deferred: true}
+	switch {
+	case op.NotBefore.IsZero():
+		g.why = "the maintenance policy that held it back was removed; force it, cancel it or set a policy"
+	case !isTrusted:
+		g.why = maintenance.WhyClock
+	case op.NotBefore.After(now):
+		g.why = "the maintenance policy that gave it this time was removed"
+	}
+	return g
+}
+
+// inWindow tells whether the maintenance policy lets an operation go on now that
+// has started already; else why not.
+func (a *Agent) inWindow(op ledger.Operation) (why string, ok bool) {
+	p := a.policy()
+	now, isTrusted := a.now()
+	switch {
+	case op.Force:
+		return "", true
+	case p.Policy == nil:
+		why = gateRemoved(op, now, isTrusted, now).why
+		return why, why == ""
+	case p.Action(op.Kind) == maintenance.Allow:
+		return "", true
+	case !isTrusted:
+		return maintenance.WhyClock, false
+	}
+	s := p.At(now)
+	return gate{why: s.Why, version: p.version}.blockedBy(), s.Open
+}
+
+// nextOpenings is how many openings are reported.
+const nextOpenings = 3
+
+// maintenanceStatusLocked is what is reported of the windows.
+func (a *Agent) maintenanceStatusLocked() map[string]any {
+	p := a.policyNow
+	if p.Policy == nil {
+		return map[string]any{"open": true, "why": maintenance.WhyNoPolicy}
+	}
+	doc := map[string]any{"zoneData": string(p.Data)}
+	now, isTrusted := a.now()
+	if !isTrusted {
+		doc["open"], doc["why"] = false, maintenance.WhyClock
+		return doc
+	}
+	s := p.At(now)
+	doc["open"], doc["why"] = s.Open, s.Why
+	if s.Open && s.In.Name != "" {
+		doc["window"] = s.In.Name
+	}
+	if s.Open && !s.In.Closes.IsZero() {
+		doc["closesAt"] = formatTime(s.In.Closes)
+	}
+	next := []any{}
+	for _, o := range p.Next(now, nextOpenings) {
+		next = append(next, o.Document(p.Zone))
+	}
+	doc["next"] = next
+	return doc
+}
+
+// lookAgain bounds how long a change of the windows' state may go unnoticed that
+// is no opening and no closing: an excluded date that begins, a zone whose rules
+// were renewed.
+const lookAgain = time.Minute
+
+// untilWindow is how long the state of the windows stays as it is at most; never
+// where there is no policy.
+func (a *Agent) untilWindow() time.Duration {
+	p := a.policy()
+	now, isTrusted := a.now()
+	if p.Policy == nil || !isTrusted {
+		return never
+	}
+	change := p.At(now).In.Closes
+	if change.IsZero() {
+		if next := p.Next(now, 1); len(next) > 0 {
+			change = next[0].Opens
+		}
+	}
+	if change.IsZero() {
+		return lookAgain
+	}
+	return min(change.Sub(now), lookAgain)
+}
+
+// reportChanges reports what changes by the mere passing of time: the state of the
+// windows, and the end of a boot loop.
+func (a *Agent) reportChanges() {
+	a.mu.Lock()
+	status := a.maintenanceStatusLocked()
+	status["bootLoop"] = a.inBootLoopLocked()
+	changed := !iothub.Equal(a.toldStatus, status)
+	a.toldStatus = status
+	a.mu.Unlock()
+	if changed {
+		a.report()
+	}
+}
+
+// Maintenance is what the device knows of its windows, for the person who stands
+// before it: the policy in force as acknowledged, the reported status, and the
+// pending operations.
+func (a *Agent) Maintenance() map[string]any {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	doc := map[string]any{"status": a.maintenanceStatusLocked(), "pending": a.pendingDocumentLocked()}
+	if p := a.policyNow; p.document != nil {
+		doc["policy"] = p.document
+	}
+	return doc
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
