@@ -32,6 +32,7 @@ func TestPowerAndClock(t *testing.T) {
 		{"inhibited reboot", d.testInhibited},
 		{"reboot without the right", d.testWithoutRight},
 		{"clock jumps", d.testJumps},
+		{"windows", d.testWindows},
 		{"plug pulled", d.testPlugPulled},
 		{"plug pulled in a reboot", func(t *testing.T) {
 			for _, phase := range phases {
