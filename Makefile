@@ -30,7 +30,7 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
 
 .PHONY: demo
-demo: here ## the main job on this machine: hub, three devices, lock, reboot, jobs (under a minute)
+demo: here ## the main job on this machine: hub, three devices, lock, reboot, jobs, a maintenance window (a minute or so)
 	@LATCHD_BIN=build/$(HERE) exec test/demo/demo.sh
 
 .PHONY: up

@@ -98,4 +98,29 @@ say 'Who is locked, and where? Ask the hub.'
 run 0 latchctl query "SELECT deviceId, properties.reported.door.mode AS door, properties.desired.building AS building FROM devices WHERE properties.reported.door.mode = 'lockdown'"
 shows door-1 door-2 door-3 43
 
+# A window opens at a full minute: at the next one that leaves time to look at it.
+next=$((($(date +%s) + 8) / 60 * 60 + 60))
+start=$(date -u -d "@$next" +%H:%M)
+cat >"$site_dir/windows.json" <<END
+{"windows": [{"name": "demo", "start": "$start", "duration": "30m"}], "spread": 0}
+END
+
+say "A maintenance window, looked at before it is sent: every day at $start UTC, $((next - $(date +%s))) seconds from now."
+run 0 latchctl maintenance preview -f "$site_dir/windows.json" --weeks 1
+shows demo UTC
+run 0 latchctl maintenance set door-3 -f "$site_dir/windows.json"
+
+say 'A reboot that comes before it opens waits for it, in the device.'
+run 0 latchctl reboot door-3 --command-id demo-deferred --reason 'new kernel'
+shows scheduled
+run 0 latchctl maintenance show door-3
+shows outside demo 'new kernel'
+
+say 'It happens when the window opens.'
+sleep $((next - $(date +%s)))
+rebooted() { latchctl twin show door-3 | grep -q 'lastReboot.state *completed'; }
+await 'door-3 has rebooted in its window' rebooted
+run 0 latchctl query "SELECT deviceId, properties.reported.rebootTime AS rebootTime, properties.reported.lastReboot.reason AS reason, properties.reported.maintenanceStatus.window AS window FROM devices WHERE deviceId = 'door-3'"
+shows "$(date -u -d "@$next" +%H:%M)" 'new kernel' demo
+
 printf '\nThat was it. Everything is stopped and removed; "make up" leaves it running to try.\n'
