@@ -1,7 +1,7 @@
-// Package maintenance says when a device may do what disturbs people.
 package maintenance
 
 import (
+	"fmt"
 	"time"
 
 	"latchd/internal/zone"
@@ -13,74 +13,78 @@ const RebootTime = 2 * time.Minute
 // Action is what happens to an operation that comes outside the windows.
 type Action string
 
+// The actions, in the words of the policy.
 const (
 	Allow  Action = "allow"
 	Defer  Action = "defer"
 	Reject Action = "reject"
 )
 
+// defaultActions are the kinds of operation that a policy can speak of, and what
+// happens to those that it does not mention. What a factory reset destroys does
+// not come back, so nobody gets one by waiting.
+var defaultActions = map[string]Action{
+	"rebootDevice":   Defer,
+	"firmwareUpdate": Defer,
+	"factoryReset":   Reject,
+}
+
 // Policy is a checked maintenance policy. It does not change.
 type Policy struct {
 	Zone *time.Location
 	Data zone.Data
-	// (the rest is the package's own)
+
+	always     bool     // windows are absent: open except on excluded dates
+	windows    []window // as they were given
+	week       [7][]int // by weekday, from Sunday: the windows that start then, by their start
+	longest    int64    // of the windows, in seconds
+	exclusions []dates  // as they were given
+	excluded   []dates  // the same in order, those that touch as one
+	spread     *time.Duration
+	actions    map[string]Action
 }
 
-// Parse checks a policy: the value of the desired property maintenance, as
-// iothub.DecodeJSON gives it (map[string]any, []any, string, json.Number, bool).
-// need is how long the shortest useful window is; an error begins with the path,
-// "maintenance.windows[2].start: ...".
-func Parse(value any, need time.Duration) (*Policy, error) { panic("to be written") }
+// A window opens on some weekdays at one civil time.
+type window struct {
+	name   string
+	days   [7]bool // from Sunday, as time.Weekday
+	start  int64   // the civil time, in seconds from 00:00 on the clock's face
+	length int64   // of absolute time, in seconds
+}
 
-// Document is the policy as it is acknowledged: complete, in seconds.
-func (p *Policy) Document() map[string]any { panic("to be written") }
+// dates are days of the civil calendar from the first to the last, both
+// included, counted from 1970-01-01.
+type dates struct {
+	from, to int64
+}
+
+// Action is what the policy says of a kind of operation. One that no policy
+// knows is deferred.
+func (p *Policy) Action(kind string) Action {
+	if a, ok := p.actions[kind]; ok {
+		return a
+	}
+	return Defer
+}
 
 // Summary is for the acknowledgement's description: "2 windows, 1 exclusion".
-func (p *Policy) Summary() string { panic("to be written") }
-
-// Action is what the policy says of a kind of operation.
-func (p *Policy) Action(kind string) Action { panic("to be written") }
-
-// Reasons why the device may or may not do what disturbs people; the words of
-// the contract.
-const (
-	WhyWindow   = "window"
-	WhyOutside  = "outside"
-	WhyExcluded = "excluded"
-	WhyClock    = "clock"     // for the caller: the time is not to be believed
-	WhyNoPolicy = "no policy" // for the caller: nothing was desired
-)
-
-// Opening is one time at which the windows are open: half-open, from Opens on,
-// until before Closes. Windows that touch or overlap are one opening, with the
-// name of the one that opens it.
-type Opening struct {
-	Name   string
-	Opens  time.Time // zero: it has been open for as long as was looked back
-	Closes time.Time // zero: it does not close for as long as was looked ahead
+func (p *Policy) Summary() string {
+	text := count(len(p.windows), "window")
+	switch {
+	case p.always:
+		text = "always open"
+	case len(p.windows) == 0:
+		text = "never open"
+	}
+	if n := len(p.exclusions); n > 0 {
+		text += ", " + count(n, "exclusion")
+	}
+	return text
 }
 
-// State is how things are at one instant.
-type State struct {
-	Open bool
-	Why  string  // window, outside or excluded
-	In   Opening // while open
-}
-
-// At tells how things are at t.
-func (p *Policy) At(t time.Time) State { panic("to be written") }
-
-// Next gives up to n openings that open after t.
-func (p *Policy) Next(t time.Time, n int) []Opening { panic("to be written") }
-
-// Between gives every opening that has an instant in [from, to).
-func (p *Policy) Between(from, to time.Time) []Opening { panic("to be written") }
-
-// Slot gives the first opening in which something that takes need can be done
-// at or after earliest, and when in it this device does: share, in [0, 1), is the
-// device's own part of the spread. at may be before earliest where the slot began
-// then; it is zero where the opening has no beginning. It is false if there is
-// none within 366 days.
-func (p *Policy) Slot(earliest time.Time, need time.Duration, share float64) (at time.Time, in Opening, ok bool) {
-	panic("to be written")
+func count(n int, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return fmt.Sprintf("%d %ss", n, thing)
 }

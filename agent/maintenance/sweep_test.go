@@ -1,0 +1,191 @@
+package maintenance
+
+import (
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"latchd/internal/zone"
+)
+
+// Zones whose clocks do what others' do not: half-hour changes (Lord Howe), two
+// hours (Troll), quarter-hour offsets (Chatham, Kathmandu), changes at midnight
+// (Havana, Cairo, Beirut, Gaza, Santiago), winter as the exception (Dublin), time
+// stopped for Ramadan (Casablanca), a day that never was (Apia).
+var oddZones = []string{
+	"Europe/Paris", "America/New_York", "Australia/Lord_Howe", "Asia/Kathmandu", "Africa/Casablanca", "Pacific/Chatham",
+	"Antarctica/Troll", "America/St_Johns", "Asia/Gaza", "America/Havana", "Africa/Cairo", "Asia/Beirut", "Australia/Sydney",
+	"Pacific/Apia", "America/Santiago", "Europe/Dublin", "America/Nuuk", "Africa/El_Aaiun", "Asia/Jerusalem", "America/Asuncion",
+}
+
+// changes are the instants in [from, to) at which the offset of a zone changes.
+// It looks at every hour, so that it does not depend on what the package does.
+func changes(loc *time.Location, from, to time.Time) (list []time.Time) {
+	_, before := from.In(loc).Zone()
+	for t := from; t.Before(to); t = t.Add(15 * time.Minute) {
+		if _, offset := t.In(loc).Zone(); offset != before {
+			list, before = append(list, t), offset
+		}
+	}
+	return list
+}
+
+func loadZone(t testing.TB, name string) *time.Location {
+	t.Helper()
+	loc, _, err := zone.Load(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return loc
+}
+
+// lead is how long before the first minute that counts the oracle begins: the
+// longest window and a day.
+const lead = 8 * 24 * time.Hour
+
+func TestAboutEveryChange(t *testing.T) {
+	n := seed(t)
+	for i, name := range oddZones {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			random := rand.New(rand.NewPCG(n, uint64(i)))
+			loc := loadZone(t, name)
+			years := [][2]int{{2024, 2029}}
+			if name == "Pacific/Apia" || name == "America/St_Johns" {
+				years = append(years, [2]int{2011, 2012})
+			}
+			for _, y := range years {
+				for _, change := range changes(loc, newYear(y[0]), newYear(y[1])) {
+					sweep(t, random, loc, change, 3*24*time.Hour, 4)
+				}
+			}
+		})
+	}
+}
+
+func newYear(year int) time.Time { return time.Date(year, 1, 1, 0, 0, 0, 0, time.UTC) }
+
+func TestRandomWeeks(t *testing.T) {
+	random := rand.New(rand.NewPCG(seed(t), 0))
+	for range 200 {
+		loc := loadZone(t, oddZones[random.IntN(len(oddZones))])
+		about := newYear(2020).Add(time.Duration(random.IntN(20*365*24)) * time.Hour)
+		sweep(t, random, loc, about, 84*time.Hour, 1)
+	}
+}
+
+// sweep compares random policies with the oracle from margin before to margin
+// after an instant.
+func sweep(t *testing.T, random *rand.Rand, loc *time.Location, about time.Time, margin time.Duration, policies int) {
+	t.Helper()
+	about = about.Truncate(time.Minute)
+	from, to := about.Add(-margin), about.Add(margin)
+	clock := faces(loc, from.Add(-lead), to)
+	minutes := []int64{0}
+	for i := 1; i < len(clock); i++ {
+		if jump := clock[i].civil() - clock[i-1].civil(); jump != 1 {
+			minutes = append(minutes, clock[i].minute, (clock[i-1].minute+1)%1440)
+		}
+	}
+	for range policies {
+		p := randomPolicy(t, random, loc.String(), minutes, about)
+		moments := watch(p, clock)[lead/time.Minute:]
+		if !agrees(t, p, moments, from) || !answersAgree(t, random, p, moments, from) || !slotsHold(t, random, p, from, to) {
+			t.Fatalf("policy %v about %s", p.Document(), about.In(loc))
+		}
+	}
+}
+
+// agrees compares Between with the oracle.
+func agrees(t *testing.T, p *Policy, moments []moment, from time.Time) bool {
+	t.Helper()
+	to := from.Add(time.Duration(len(moments)) * time.Minute)
+	want, got := intervals(moments, from), p.Between(from, to)
+	if len(got) != len(want) {
+		t.Errorf("%d openings, and the oracle sees %d: %v, %v", len(got), len(want), got, want)
+		return false
+	}
+	for i, o := range got {
+		opens, closes := o.Opens, o.Closes
+		if i == 0 && opens.Before(from) { // as the zero time is
+			opens = from
+		}
+		if i == len(got)-1 && (closes.IsZero() || closes.After(to)) {
+			closes = to
+		}
+		if !opens.Equal(want[i][0]) || !closes.Equal(want[i][1]) {
+			t.Errorf("opening %d is %s to %s; the oracle sees %s to %s", i, opens.In(p.Zone), closes.In(p.Zone), want[i][0].In(p.Zone), want[i][1].In(p.Zone))
+			return false
+		}
+	}
+	return true
+}
+
+// answersAgree compares At and Next with the oracle where something changes, and
+// at random.
+func answersAgree(t *testing.T, random *rand.Rand, p *Policy, moments []moment, from time.Time) bool {
+	t.Helper()
+	for i, m := range moments {
+		edge := i > 0 && m != moments[i-1]
+		if !edge && random.IntN(400) > 0 {
+			continue
+		}
+		at := from.Add(time.Duration(i) * time.Minute)
+		if !edge {
+			at = at.Add(time.Duration(random.Int64N(int64(time.Minute))))
+		}
+		if !stateIs(t, p, at, m) || edge && !stateIs(t, p, at.Add(-1), moments[i-1]) {
+			return false
+		}
+		if !nextIs(t, p, at, moments[i:]) {
+			return false
+		}
+	}
+	return true
+}
+
+func stateIs(t *testing.T, p *Policy, at time.Time, m moment) bool {
+	t.Helper()
+	want := WhyOutside
+	switch {
+	case m.open:
+		want = WhyWindow
+	case m.excluded:
+		want = WhyExcluded
+	}
+	s := p.At(at)
+	if s.Open != m.open || s.Why != want {
+		t.Errorf("at %s: %+v; the oracle says %q", at.In(p.Zone), s, want)
+		return false
+	}
+	if s.Open && (s.In.Opens.After(at) || !s.In.Closes.IsZero() && !s.In.Closes.After(at)) {
+		t.Errorf("at %s: open in %+v", at.In(p.Zone), s.In)
+		return false
+	}
+	return true
+}
+
+// nextIs compares with the minutes from that of at on.
+func nextIs(t *testing.T, p *Policy, at time.Time, moments []moment) bool {
+	t.Helper()
+	got := p.Next(at, 3)
+	minute := at.Truncate(time.Minute)
+	n := 0
+	for i := 1; i < len(moments) && n < 3; i++ {
+		if !moments[i].open || moments[i-1].open {
+			continue
+		}
+		want := minute.Add(time.Duration(i) * time.Minute)
+		if n >= len(got) || !got[n].Opens.Equal(want) {
+			t.Errorf("next after %s: %v; the oracle sees number %d at %s", at.In(p.Zone), got, n+1, want.In(p.Zone))
+			return false
+		}
+		n++
+	}
+	last := minute.Add(time.Duration(len(moments)) * time.Minute)
+	if n < len(got) && n < 3 && got[n].Opens.Before(last) {
+		t.Errorf("next after %s: %v; the oracle sees only %d before %s", at.In(p.Zone), got, n, last)
+		return false
+	}
+	return true
+}
