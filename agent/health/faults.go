@@ -99,7 +99,7 @@ var (
 		"let the device reach a time server (timedatectl timesync-status shows which), or name the site's own in /etc/systemd/timesyncd.conf; a battery for the clock helps at the next start",
 	}
 	faultZoneData = fault{
-		Warning, "there is no time zone database: only UTC is known",
+		Warning, "the system has no time zone database: the copy in the agent counts, which grows old",
 		"sudo apt install tzdata",
 	}
 	faultName = fault{
