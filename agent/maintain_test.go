@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
@@ -360,4 +361,29 @@ func (r *rig) jumpIn(phase string, jump time.Duration) {
 	r.ClockChanged()
 	r.pass(25 * time.Hour)
 	r.wantAsked(1)
+}
+
+// The largest policy there may be, what waits for it, and all the rest leave the
+// hub's 32 KB of reported properties a good part of free room.
+func TestTheLargestPolicyFitsTheTwin(t *testing.T) {
+	inBubble(t, func(r *rig) {
+		var windows, exclusions []string
+		for i := range 32 {
+			windows = append(windows, fmt.Sprintf(`{"name":"%064d","days":["mon","tue","wed"],"start":"%02d:30","duration":"2h"}`, i, i%24))
+		}
+		for i := range 64 {
+			exclusions = append(exclusions, fmt.Sprintf(`{"from":"20%02d-12-24","to":"20%02d-12-26"}`, i, i))
+		}
+		r.desire(7, `{"timeZone":"America/Argentina/ComodRivadavia","windows":[`+strings.Join(windows, ",")+`],"exclusions":[`+strings.Join(exclusions, ",")+`]}`)
+		if ack := r.twin("maintenance"); fmt.Sprint(ack["ac"]) != "200" {
+			r.Fatalf("acknowledged as %v", ack)
+		}
+		r.want(202, "rebootDevice", `{"delay":0,"reason":"`+strings.Repeat("x", maxReason)+`"}`)
+		r.hub.mu.Lock()
+		text, err := json.Marshal(r.hub.held)
+		r.hub.mu.Unlock()
+		if err != nil || len(text) > 24<<10 {
+			r.Errorf("the reported properties take %d bytes, %v", len(text), err)
+		}
+	})
 }
