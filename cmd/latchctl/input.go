@@ -19,6 +19,20 @@ const maxInput = 1 << 20
 // jsonText reads a JSON argument: the text itself, @FILE, or - for stdin. It
 // gives the text as it was, checked and without white space around it.
 func (p *program) jsonText(name, arg string) (json.RawMessage, error) {
+	text, err := p.inputText(name, arg)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := iothub.DecodeJSON(text); err != nil {
+		return nil, withHint(usagef("%s: %w", name, err),
+			`in a shell JSON stands in single quotes, as '{"lockTime":"10m"}'; @FILE and - read it from a file or stdin`)
+	}
+	return text, nil
+}
+
+// inputText reads what an argument gives: the text itself, @FILE, or - for
+// stdin, without white space around it.
+func (p *program) inputText(name, arg string) ([]byte, error) {
 	text := []byte(arg)
 	var err error
 	switch {
@@ -33,12 +47,7 @@ func (p *program) jsonText(name, arg string) (json.RawMessage, error) {
 	if len(text) > maxInput {
 		return nil, usagef("%s: more than %d bytes", name, maxInput)
 	}
-	text = bytes.TrimSpace(trimBOM(text))
-	if _, err := iothub.DecodeJSON(text); err != nil {
-		return nil, withHint(usagef("%s: %w", name, err),
-			`in a shell JSON stands in single quotes, as '{"lockTime":"10m"}'; @FILE and - read it from a file or stdin`)
-	}
-	return text, nil
+	return bytes.TrimSpace(trimBOM(text)), nil
 }
 
 // readFile reads at most so many bytes of a file, which may be one without end.

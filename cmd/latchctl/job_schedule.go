@@ -96,20 +96,26 @@ func (p *program) schedule(ctx context.Context, r rest.JobRequest, wait waitFlag
 		return err
 	}
 	defer hub.Close()
-	if err := p.tellMatches(ctx, hub, r); err != nil {
-		return err
-	}
-	made, err := hub.CreateJob(ctx, r)
+	made, err := p.createJob(ctx, hub, r)
 	if err != nil {
-		if unreachable, ok := errors.AsType[*service.UnreachableError](err); ok && unreachable.MaybeSent {
-			err = withHint(err, "the job may have been created: `latchctl job show %s`", r.JobID)
-		}
 		return err
 	}
 	if !wait.wait {
 		return p.printJob(jobView{Job: made})
 	}
 	return p.waitJob(ctx, hub, r.JobID, wait.limit(r, time.Now()), jobFailure)
+}
+
+// createJob says how many devices match and creates the job.
+func (p *program) createJob(ctx context.Context, hub *service.Client, r rest.JobRequest) (rest.Job, error) {
+	if err := p.tellMatches(ctx, hub, r); err != nil {
+		return rest.Job{}, err
+	}
+	made, err := hub.CreateJob(ctx, r)
+	if unreachable, ok := errors.AsType[*service.UnreachableError](err); ok && unreachable.MaybeSent {
+		err = withHint(err, "the job may have been created: `latchctl job show %s`", r.JobID)
+	}
+	return made, err
 }
 
 // jobRate is how many devices an S1 hub handles per second in a job (Learn,
@@ -124,8 +130,8 @@ const manyDevices = 100
 // not, because the job itself may well succeed.
 func (p *program) tellMatches(ctx context.Context, hub *service.Client, r rest.JobRequest) error {
 	n, err := hub.Count(ctx, r.QueryCondition)
-	if refused, ok := errors.AsType[*iothub.Error](err); ok && refused.Status() == http.StatusBadRequest {
-		return withHint(fmt.Errorf("--where: %w", err), `conditions look like "deviceId IN ['a','b']" or "tags.building = 43"`)
+	if no, ok := errors.AsType[*iothub.Error](err); ok && no.Status() == http.StatusBadRequest {
+		return explainCondition(err)
 	}
 	if err != nil {
 		if ctx.Err() != nil {
@@ -144,6 +150,12 @@ func (p *program) tellMatches(ctx context.Context, hub *service.Client, r rest.J
 	}
 	fmt.Fprintln(p.stderr, text)
 	return nil
+}
+
+// explainCondition says of a query that the hub could not carry out how the
+// operator's part of it should look.
+func explainCondition(err error) error {
+	return withHint(fmt.Errorf("--where: %w", err), `conditions look like "deviceId IN ['a','b']" or "tags.building = 43"`)
 }
 
 // waitFlags are those of a command that can wait for a job.

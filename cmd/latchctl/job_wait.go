@@ -13,6 +13,22 @@ import (
 // waitJob waits until a job has ended, shows it with its devices and gives
 // the verdict on it.
 func (p *program) waitJob(ctx context.Context, hub *service.Client, id string, limit time.Duration, verdict func(jobView) error) error {
+	job, err := p.awaitJob(ctx, hub, id, limit)
+	if err != nil {
+		return err
+	}
+	view := jobView{Job: job}
+	if view.Devices, err = collect(hub.DeviceJobs(ctx, id)); err != nil {
+		fmt.Fprintln(p.stderr, clean(redact("cannot show each device: "+err.Error())))
+	}
+	if err := p.printJob(view); err != nil {
+		return err
+	}
+	return verdict(view)
+}
+
+// awaitJob waits until a job has ended, and shows how far it is.
+func (p *program) awaitJob(ctx context.Context, hub *service.Client, id string, limit time.Duration) (rest.Job, error) {
 	shown := p.progress()
 	last := "not seen yet"
 	waiting, stop := context.WithTimeout(ctx, limit)
@@ -26,16 +42,9 @@ func (p *program) waitJob(ctx context.Context, hub *service.Client, id string, l
 		if ctx.Err() == nil && errors.Is(err, context.DeadlineExceeded) {
 			err = &waitError{fmt.Sprintf("job %s has not ended within %s; last seen: %s", id, limit, last)}
 		}
-		return withHint(err, "the job goes on at the hub: `latchctl job show %s --devices`, `latchctl job cancel %s`", id, id)
+		err = withHint(err, "the job goes on at the hub: `latchctl job show %s --devices`, `latchctl job cancel %s`", id, id)
 	}
-	view := jobView{Job: job}
-	if view.Devices, err = collect(hub.DeviceJobs(ctx, id)); err != nil {
-		fmt.Fprintln(p.stderr, clean(redact("cannot show each device: "+err.Error())))
-	}
-	if err := p.printJob(view); err != nil {
-		return err
-	}
-	return verdict(view)
+	return job, err
 }
 
 // jobProgress is a line with a bar for a terminal, else a sentence.
