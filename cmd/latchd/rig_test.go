@@ -31,6 +31,7 @@ type rig struct {
 	*testing.T
 	dir     string // state/ and run/ below it
 	device  string // its name at the hub
+	perHour int // reboots; more than a device in service may, unless a test says otherwise
 	door    doorConfig
 	machine *rigMachine
 	clock   *rigClock
@@ -54,7 +55,7 @@ func inBubbleWith(t *testing.T, door doorConfig, test func(r *rig)) {
 	t.Helper()
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
-		r := &rig{T: t, dir: dir, door: door, clock: &rigClock{state: "synchronized"}, log: new(bytes.Buffer)}
+		r := &rig{T: t, dir: dir, door: door, clock: &rigClock{state: "synchronized"}, log: new(bytes.Buffer), perHour: 1000}
 		r.machine = &rigMachine{id: "boot-1", bootedAt: time.Now().Add(-time.Minute)}
 		r.hub = &rigHub{held: map[string]any{}}
 		r.start()
@@ -82,7 +83,7 @@ func (r *rig) start() {
 		Diagnostics: health.New(func() health.Facts { return r.diagnose(cfg, theDoor, a) }),
 		Door:        theDoor, Machine: r.machine, Clock: r.clock, Device: r.device,
 		Boot: agent.Boot{ID: r.machine.id, Cause: r.machine.cause}, StateDir: cfg.State.Directory,
-		Version: "1.2.0", Local: agent.Local{DoorPolicy: policy(policyOfFile)}, Log: log,
+		Version: "1.2.0", Local: agent.Local{DoorPolicy: policy(policyOfFile), MaxPerHour: r.perHour, MaxPerDay: r.perHour}, Log: log,
 	})
 	r.agent, r.lock = a, doors.lock()
 	r.hub.agent = a
