@@ -31,7 +31,7 @@ type rig struct {
 	*testing.T
 	dir     string // state/ and run/ below it
 	device  string // its name at the hub
-	perHour int // reboots; more than a device in service may, unless a test says otherwise
+	perHour int    // reboots; more than a device in service may, unless a test says otherwise
 	door    doorConfig
 	machine *rigMachine
 	clock   *rigClock
