@@ -39,7 +39,7 @@ func Parse(value any, need time.Duration) (*Policy, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := checkSize(value); err != nil {
+	if err := checkSize("it", value); err != nil {
 		return nil, err
 	}
 	p := &Policy{}
@@ -51,7 +51,7 @@ func Parse(value any, need time.Duration) (*Policy, error) {
 	if len(p.windows) > 0 && !p.hasRoom(need) {
 		return nil, fmt.Errorf("maintenance.windows: none is open for %s on end, which is the least that is needed", need)
 	}
-	if err := checkSize(p.Document()); err != nil { // names and defaults are added
+	if err := checkSize("with its defaults it", p.Document()); err != nil {
 		return nil, err
 	}
 	return p, nil
@@ -93,7 +93,7 @@ func readWindows(p *Policy, o object) error {
 		p.addWindow(w)
 	}
 	for _, starts := range p.week {
-		slices.SortStableFunc(starts, func(a, b int) int { return int(p.windows[a].start - p.windows[b].start) })
+		slices.SortStableFunc(starts, func(a, b start) int { return cmp.Compare(a.civil, b.civil) })
 	}
 	return nil
 }
@@ -103,7 +103,7 @@ func (p *Policy) addWindow(w window) {
 	p.longest = max(p.longest, w.length)
 	for d, on := range w.days {
 		if on {
-			p.week[d] = append(p.week[d], len(p.windows)-1)
+			p.week[d] = append(p.week[d], start{w.start, w.length, len(p.windows) - 1})
 		}
 	}
 }

@@ -34,12 +34,12 @@ type Policy struct {
 	Zone *time.Location
 	Data zone.Data
 
-	always     bool     // windows are absent: open except on excluded dates
-	windows    []window // as they were given
-	week       [7][]int // by weekday, from Sunday: the windows that start then, by their start
-	longest    int64    // of the windows, in seconds
-	exclusions []dates  // as they were given
-	excluded   []dates  // the same in order, those that touch as one
+	always     bool       // windows are absent: open except on excluded dates
+	windows    []window   // as they were given
+	week       [7][]start // by weekday, from Sunday: what starts then, in order
+	longest    int64      // of the windows, in seconds
+	exclusions []dates    // as they were given
+	excluded   []dates    // the same in order, those that touch as one
 	spread     *time.Duration
 	actions    map[string]Action
 }
@@ -50,6 +50,13 @@ type window struct {
 	days   [7]bool // from Sunday, as time.Weekday
 	start  int64   // the civil time, in seconds from 00:00 on the clock's face
 	length int64   // of absolute time, in seconds
+}
+
+// A start is what the search needs of a window.
+type start struct {
+	civil  int64 // as window.start
+	length int64
+	window int
 }
 
 // dates are days of the civil calendar from the first to the last, both

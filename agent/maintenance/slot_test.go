@@ -90,6 +90,7 @@ func TestSlot(t *testing.T) {
 		{"exactly as long", daily("40m", "24h"), friday(0, 0), 40 * time.Minute, 0.999, friday(2, 0)},
 		{"too short", daily("39m", ""), friday(0, 0), 40 * time.Minute, 0, saturday.Add(12 * time.Hour)},
 		{"its part is over", daily("1h", ""), friday(2, 30), 30 * time.Minute, 0, friday(2, 0)},
+		{"a moment too late", daily("1h", ""), friday(2, 30).Add(1), 30 * time.Minute, 0, saturday.Add(2 * time.Hour)},
 		{"no room left", daily("1h", ""), friday(2, 31), 30 * time.Minute, 0, saturday.Add(2 * time.Hour)},
 		{"too long for all", daily("1h", ""), friday(2, 31), 7 * time.Hour, 0, time.Time{}},
 	} {

@@ -76,8 +76,9 @@ func show(value any) string {
 	return fmt.Sprintf("%.40s", fmt.Sprint(value))
 }
 
-// checkSize counts what a value takes as compact JSON.
-func checkSize(value any) error {
+// checkSize counts what a value takes as compact JSON. what is the value in
+// words.
+func checkSize(what string, value any) error {
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false)
@@ -85,7 +86,7 @@ func checkSize(value any) error {
 		return fmt.Errorf("maintenance: %w", err)
 	}
 	if n := b.Len() - len("\n"); n > maxSize {
-		return fmt.Errorf("maintenance: takes %d bytes as JSON; at most %d", n, maxSize)
+		return fmt.Errorf("maintenance: %s takes %d bytes as JSON; at most %d", what, n, maxSize)
 	}
 	return nil
 }

@@ -29,7 +29,8 @@ type walker struct {
 	starts stretch // for the instants at which windows start
 	date   int64   // of the next start
 	index  int     // of the next start, among those of its weekday
-	ahead  *span   // the window after the last opening, where it was found already
+	ahead  span    // the window after the last opening, where it was found already;
+	isNext bool    // this says so
 
 	dates calendar
 	from  int64 // without windows: where the last opening ended
@@ -73,7 +74,7 @@ func (w *walker) opening() (span, bool) {
 			break
 		}
 		if next.from > o.to {
-			w.ahead = &next
+			w.ahead, w.isNext = next, true
 			break
 		}
 		o.to = max(o.to, next.to)
@@ -86,12 +87,11 @@ func (w *walker) opening() (span, bool) {
 }
 
 func (w *walker) take() (span, bool) {
-	if w.ahead == nil {
-		return w.window()
+	if w.isNext {
+		w.isNext = false
+		return w.ahead, true
 	}
-	o := *w.ahead
-	w.ahead = nil
-	return o, true
+	return w.window()
 }
 
 // window is the next window that opens, by itself. Its beginnings never decrease:
@@ -103,16 +103,16 @@ func (w *walker) window() (span, bool) {
 		if w.index == 0 && w.skipExcluded() {
 			continue
 		}
-		windows := p.week[(w.date%7+11)%7] // 1970-01-01 was a Thursday, 4
-		if w.index == len(windows) {
+		starts := p.week[(w.date%7+11)%7] // 1970-01-01 was a Thursday, 4
+		if w.index == len(starts) {
 			w.date, w.index = w.date+1, 0
 			continue
 		}
-		i := windows[w.index]
+		s := &starts[w.index]
 		w.index++
-		from := w.starts.reach(w.date*day + p.windows[i].start)
-		if to := w.dates.firstExcluded(from, from+p.windows[i].length); to > from {
-			return span{window: i, from: from, to: to}, true
+		from := w.starts.reach(w.date*day + s.civil)
+		if to := w.dates.firstExcluded(from, from+s.length); to > from {
+			return span{window: s.window, from: from, to: to}, true
 		}
 	}
 	return span{}, false
@@ -120,6 +120,9 @@ func (w *walker) window() (span, bool) {
 
 // skipExcluded goes to the end of an exclusion in one step.
 func (w *walker) skipExcluded() bool {
+	if len(w.dates.excluded) == 0 {
+		return false
+	}
 	i := w.dates.rangeAfter(w.date)
 	if i == len(w.dates.excluded) || w.dates.excluded[i].from > w.date {
 		return false

@@ -52,6 +52,21 @@ func embedded(name string) (data []byte, version, known string, err error) {
 	return nil, version, "", nil
 }
 
+// Names are the names that the embedded copy has, in order: for completion and
+// for tests. Load may know others, of newer data on the system.
+func Names() ([]string, error) {
+	_, groups, err := list(bufio.NewReader(flate.NewReader(bytes.NewReader(packed))))
+	if err != nil {
+		return nil, fmt.Errorf("read the embedded time zones: %w", err)
+	}
+	var names []string
+	for _, g := range groups {
+		names = append(names, g.names...)
+	}
+	slices.Sort(names)
+	return names, nil
+}
+
 // list reads what stands before the zones.
 func list(r *bufio.Reader) (version string, groups []group, err error) {
 	if version, err = r.ReadString('\n'); err != nil {

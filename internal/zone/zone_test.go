@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -274,6 +275,9 @@ func TestEmbedded(t *testing.T) {
 	}
 	if !maps.Equal(unpacked(t), content) {
 		t.Error("the copy differs; `make zones` takes the toolchain's over")
+	}
+	if names, err := Names(); err != nil || !slices.Equal(names, slices.Sorted(maps.Keys(content))) {
+		t.Errorf("%d names, %v", len(names), err)
 	}
 	// Unpacking the copy takes 10 ms under the race detector, so not all of 600
 	// names every time; which ones is the map's choice.
