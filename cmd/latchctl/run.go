@@ -78,7 +78,7 @@ func (p *program) root() *cobra.Command {
 		[]string{outputTable, outputJSON}, cobra.ShellCompDirectiveNoFileComp))
 	root.SetHelpCommand(helpCommand())
 	root.AddCommand(
-		p.device(), p.twin(), p.invoke(), p.lock(), p.unlock(), p.reboot(), p.job(), p.query(),
+		p.device(), p.twin(), p.invoke(), p.lock(), p.unlock(), p.reboot(), p.maintenance(), p.job(), p.query(),
 		exitCodesTopic(), connectionTopic(),
 	)
 	return root

@@ -1,0 +1,111 @@
+package main
+
+import (
+	"context"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"latchd/agent/maintenance"
+	"latchd/internal/zone"
+)
+
+const (
+	defaultWeeks = 2
+	mostWeeks    = 53 // every night of a year, both change nights among them
+)
+
+func (p *program) maintenancePreview() *cobra.Command {
+	var (
+		file, inZone, from string
+		weeks              int
+	)
+	cmd := &cobra.Command{
+		Use:   "preview --file FILE",
+		Short: "draw a maintenance policy before it is sent",
+		Long: "Preview checks a policy as a device would and draws its weeks: what is open, what\n" +
+			"is excluded, the hour that is skipped or repeated. It asks no hub. --output json\n" +
+			"lists every opening in the span, the one that is open at its beginning included,\n" +
+			"as a device reports them in maintenanceStatus.next.",
+		Example: `  latchctl maintenance preview --file windows.json
+  latchctl maintenance preview --file windows.json --from 2027-03-22 --zone America/New_York`,
+		Args: arguments(),
+	}
+	bindPolicyFile(cmd, &file)
+	flags := cmd.Flags()
+	flags.StringVar(&inZone, "zone", "", "time zone in place of the policy's, like Europe/Paris")
+	flags.StringVar(&from, "from", "", "a time like 2026-11-22T02:30:00Z, or a date of the zone (default: now)")
+	flags.IntVar(&weeks, "weeks", defaultWeeks, "how many weeks, 1 to 53")
+	cmd.RunE = p.run(func(_ context.Context, _ []string) error {
+		if weeks < 1 || weeks > mostWeeks {
+			return usagef("--weeks is %d; it must be 1 to %d", weeks, mostWeeks)
+		}
+		if inZone != "" {
+			if _, _, err := zone.Load(inZone); err != nil {
+				return usagef("--zone: %w", err)
+			}
+		}
+		_, policy, err := p.policyFile(file, inZone)
+		if err != nil {
+			return err
+		}
+		begin, err := previewFrom(from, policy.Zone, time.Now())
+		if err != nil {
+			return err
+		}
+		if !p.wantsJSON() {
+			return maintenance.Draw(p.stdout, policy, begin, weeks, p.wantsColor())
+		}
+		return p.printJSON(map[string]any{"next": openings(policy, begin, weeks)})
+	})
+	return cmd
+}
+
+// openings lists every opening in the span, as a device reports them.
+func openings(policy *maintenance.Policy, from time.Time, weeks int) []any {
+	next := []any{}
+	for _, opening := range policy.Between(from, from.Add(time.Duration(weeks)*7*24*time.Hour)) {
+		next = append(next, opening.Document(policy.Zone))
+	}
+	return next
+}
+
+// previewFrom reads --from.
+func previewFrom(text string, zone *time.Location, now time.Time) (time.Time, error) {
+	if text == "" {
+		return now, nil
+	}
+	at, err := time.Parse(time.RFC3339, text)
+	if err != nil {
+		at, err = time.Parse(time.DateOnly, text)
+		if err == nil {
+			at = firstInstant(at, zone)
+		}
+	}
+	// The span must end before the year 10000, which no JSON time can name.
+	if err != nil || at.Year() < 1970 || at.Year() > 9998 {
+		return at, usagef("--from is %q; it must be a time like 2026-11-22T02:30:00Z or a date like 2026-11-22", text)
+	}
+	return at, nil
+}
+
+// firstInstant is when a date begins in a zone: not always at midnight, which
+// some zones skip, and never to be had of time.Date, which is free to choose
+// where midnight comes twice. date is at midnight UTC. No zone is 15 hours from
+// that, and all keep to whole half minutes since 1970.
+func firstInstant(date time.Time, zone *time.Location) time.Time {
+	const most, step = 15 * time.Hour, 30 * time.Second
+	want := date.Format(time.DateOnly)
+	for at := date.Add(-most); at.Before(date.Add(most)); at = at.Add(step) {
+		if at.In(zone).Format(time.DateOnly) >= want {
+			return at
+		}
+	}
+	return date
+}
+
+// wantsColor is true on a terminal, unless its owner wants none
+// (https://no-color.org).
+func (p *program) wantsColor() bool {
+	return isTerminal(p.stdout.to) && p.env("NO_COLOR") == "" && p.env("TERM") != "dumb"
+}
