@@ -28,7 +28,7 @@ const controlName = "control"
 
 // controlRequest is one question.
 type controlRequest struct {
-	Command string   `json:"command"`          // status, check, door
+	Command string   `json:"command"`          // status, check, maintenance, door
 	Action  string   `json:"action,omitempty"` // of door: lock, unlock, status
 	Time    string   `json:"time,omitempty"`   // of lock and unlock: "10s"
 	Hold    bool     `json:"hold,omitempty"`   // of unlock: until it is locked
@@ -47,6 +47,8 @@ type controls struct {
 	method func(ctx context.Context, req iothub.MethodRequest, respond func(iothub.MethodResponse))
 	// status is what goes into the status beside what the agent knows; nil: nothing.
 	status func() map[string]any
+	// maintenance is the agent's Maintenance.
+	maintenance func() map[string]any
 }
 
 const (
@@ -221,10 +223,12 @@ func (s *controlServer) answer(line []byte, who peer) (_ controlAnswer, sent fun
 		return s.wholeStatus(), nil
 	case "check":
 		return s.relay("runDiagnostics", map[string]any{"checks": req.Checks})
+	case "maintenance":
+		return encoded(s.maintenance()), nil
 	case "door":
 		return s.operate(req, who)
 	}
-	return refusal(404, fmt.Sprintf("unknown command %q; there are status, check and door", clipText(req.Command))), nil
+	return refusal(404, fmt.Sprintf("unknown command %q; there are status, check, maintenance and door", clipText(req.Command))), nil
 }
 
 // clipText bounds what is repeated to whoever said it.

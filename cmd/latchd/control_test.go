@@ -56,6 +56,9 @@ func (r *controlRig) serve() {
 			respond(answer)
 		},
 		status: func() map[string]any { return map[string]any{"hub": map[string]any{"connected": true}} },
+		maintenance: func() map[string]any {
+			return map[string]any{"status": map[string]any{"open": true, "why": "no policy"}, "pending": map[string]any{}}
+		},
 	}
 	go func() { ended <- serveControl(ctx, r.path, c, slog.New(slog.DiscardHandler)) }()
 	r.stop = sync.OnceValue(func() error {
@@ -381,5 +384,14 @@ func TestControlPassesTheAgentsAnswerOn(t *testing.T) {
 	}
 	if err := <-sent; err != nil {
 		t.Error(fmt.Errorf("the agent was told %w", err))
+	}
+}
+
+func TestControlMaintenance(t *testing.T) {
+	r := newControlRig(t)
+	got := r.say(r.dial(), `{"command":"maintenance"}`+"\n", 1)[0]
+	want := `{"pending":{},"status":{"open":true,"why":"no policy"}}`
+	if got.Status != 200 || string(got.Payload) != want {
+		t.Errorf("%d %s, want %s", got.Status, got.Payload, want)
 	}
 }

@@ -65,17 +65,18 @@ func main() {
 const usage = `Usage: latchd [--config FILE] [--simulate]
        latchd --check-config [--config FILE]
        latchd --version
-       latchd configure | status | check | door [OPTION]...
+       latchd configure | status | check | maintenance | door [OPTION]...
 
 latchd keeps a door lock, reboots this machine on command and proves it, and
 keeps its device twin in an IoT hub true. It runs until SIGTERM, which is an
 ordered stop: it ends any unlock and locks the door.
 
 Commands (each has its own --help):
-  configure   tell this device its hub and its key, and connect once to check
-  status      what the latchd that runs on this machine is doing
-  check       look for what is wrong with this device, with a remedy for each fault
-  door        lock or unlock the door through it, or say how the door is
+  configure    tell this device its hub and its key, and connect once to check
+  status       what the latchd that runs on this machine is doing
+  check        look for what is wrong with this device, with a remedy for each fault
+  maintenance  draw the maintenance windows, and say what waits for them
+  door         lock or unlock the door through it, or say how the door is
 
 Options:
 `
@@ -108,6 +109,8 @@ func (p program) run(ctx context.Context, args []string) int {
 		return p.status(ctx, rest)
 	case "check":
 		return p.check(ctx, rest)
+	case "maintenance":
+		return p.maintenance(ctx, rest)
 	case "door":
 		return p.door(ctx, rest)
 	case "relock": // for latchd-relock.service alone, so no help tells of it

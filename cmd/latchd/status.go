@@ -45,9 +45,9 @@ func (p program) status(ctx context.Context, args []string) int {
 // on: the door hangs on nothing here.
 func (s *service) control(ctx context.Context) {
 	path := filepath.Join(s.configNow().State.RuntimeDirectory, controlName)
-	c := controls{method: s.agent.Serve, status: s.hubStatus}
+	c := controls{method: s.agent.Serve, status: s.hubStatus, maintenance: s.agent.Maintenance}
 	if err := serveControl(ctx, path, c, s.log); err != nil {
-		s.log.Error("latchd status, check and door cannot ask this service", "error", err)
+		s.log.Error("latchd status, check, maintenance and door cannot ask this service", "error", err)
 	}
 }
 
@@ -85,7 +85,7 @@ type statusDocument struct {
 	Clock             struct{ State, Since string }
 	Time              string
 	Door              doorDocument
-	PendingOperations map[string]struct{ Kind, State, NotBefore, Reason, BlockedBy string }
+	PendingOperations map[string]pendingDocument
 	LastReboot        struct {
 		State, Cause, BootedAt, RequestedAt, Reason, Error string
 		Orderly                                            bool
@@ -115,8 +115,7 @@ func (d statusDocument) table() string {
 	row("time", d.Time)
 	row("door", d.Door.line())
 	for _, id := range slices.Sorted(maps.Keys(d.PendingOperations)) {
-		op := d.PendingOperations[id]
-		row("pending", op.Kind+" "+op.State, after("not before ", op.NotBefore), after("blocked by ", op.BlockedBy), op.Reason, id)
+		row("pending", d.PendingOperations[id].line(id)...)
 	}
 	orderly := "not orderly"
 	if d.LastReboot.Orderly {
