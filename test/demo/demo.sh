@@ -99,7 +99,7 @@ run 0 latchctl query "SELECT deviceId, properties.reported.door.mode AS door, pr
 shows door-1 door-2 door-3 43
 
 # A window opens at a full minute: at the next one that leaves time to look at it.
-next=$((($(date +%s) + 8) / 60 * 60 + 60))
+next=$((($(date +%s) + 15) / 60 * 60 + 60))
 start=$(date -u -d "@$next" +%H:%M)
 cat >"$site_dir/windows.json" <<END
 {"windows": [{"name": "demo", "start": "$start", "duration": "30m"}], "spread": 0}
