@@ -82,8 +82,8 @@ func previewFrom(text string, zone *time.Location, now time.Time) (time.Time, er
 			at = firstInstant(at, zone)
 		}
 	}
-	// The span must end before the year 10000, which no JSON time can name.
-	if err != nil || at.Year() < 1970 || at.Year() > 9998 {
+	// 53 weeks on, it must still be before the year 10000, which no JSON time names.
+	if err != nil || at.Year() < 1970 || at.Year() > 9997 {
 		return at, usagef("--from is %q; it must be a time like 2026-11-22T02:30:00Z or a date like 2026-11-22", text)
 	}
 	return at, nil
