@@ -57,16 +57,19 @@ func newFleet(t *testing.T, members []member) *fleet {
 		cancel()
 		running.Wait()
 	})
+	// A hundred at a time, so that a busy machine needs longer and not too long.
 	connected := 0
-	for _, m := range members {
+	for i, m := range members {
 		if !m.away {
 			f.start(ctx, &running, m, mqtt, roots)
 			connected++
 		}
+		if (i+1)%bulk == 0 || i+1 == len(members) {
+			f.Await(fmt.Sprintf("%d devices are connected", connected), func() bool {
+				return f.count("connectionState = 'Connected' AND IS_DEFINED(properties.reported.agent)") == connected
+			})
+		}
 	}
-	f.Await("the fleet is connected", func() bool {
-		return f.count("connectionState = 'Connected' AND IS_DEFINED(properties.reported.agent)") == connected
-	})
 	return f
 }
 

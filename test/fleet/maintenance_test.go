@@ -64,7 +64,7 @@ func TestMaintenanceOfManyDevices(t *testing.T) {
 	f.Write("windows.json", `{"timeZone":"Europe/Berlin","windows":[{"name":"night","start":"02:30","duration":"2h"}]}`)
 
 	began := time.Now()
-	set, code := f.Try("latchctl", "maintenance", "set", "--where", "tags.site='lab'", "--file", f.Path("windows.json"), "-o", "json")
+	set, code := f.Try("latchctl", "maintenance", "set", "--where", "tags.site='lab'", "--file", f.Path("windows.json"), "-o", "json", "--wait-timeout", "5m")
 	t.Logf("%d devices were told and asked in %s", n, time.Since(began).Round(time.Millisecond))
 	if code != 5 {
 		t.Errorf("set: exit status %d", code)
@@ -100,9 +100,9 @@ func TestMaintenanceOfManyDevices(t *testing.T) {
 
 	// A job knows the keys that a policy may have, and so leaves a misspelt one
 	// where it is; told by itself, the device is rid of it.
-	f.Output("latchctl", "maintenance", "set", "d-0023", "--file", f.Path("windows.json"))
+	f.Output("latchctl", "maintenance", "set", "d-0023", "--file", f.Path("windows.json"), "--wait-timeout", "5m")
 
-	if out, code := f.Try("latchctl", "maintenance", "clear", "--where", "tags.site='lab'"); code != 0 {
+	if out, code := f.Try("latchctl", "maintenance", "clear", "--where", "tags.site='lab'", "--wait-timeout", "5m"); code != 0 {
 		t.Errorf("clear: exit status %d\n%s", code, out)
 	}
 	if got := f.count("IS_DEFINED(properties.reported.maintenance)"); got != 0 {
