@@ -92,7 +92,7 @@ func (a *Agent) acceptChanging(op ledger.Operation, r rebootRequest) answer {
 		a.forgetAnswer(op.ID)
 		return reply(503, "the reboot cannot be recorded, so it was not begun; free or repair the device's disk: "+err.Error())
 	}
-	a.log.Info("reboot accepted", "operationId", op.ID, "commandId", op.CommandID, "delay", r.delay, "reason", r.reason, "notBefore", op.NotBefore, "blockedBy", op.BlockedBy)
+	a.log.Info("reboot accepted", "operationId", op.ID, "commandId", op.CommandID, "delay", r.delay, "reason", r.reason, "notBefore", logTime(op.NotBefore), "blockedBy", op.BlockedBy)
 	ans := a.operationAnswer(op)
 	ans.payload["Response"] = "rebootDevice called successfully"
 	if op.Phase == ledger.PhaseScheduled {

@@ -96,7 +96,7 @@ func (a *Agent) replan(op ledger.Operation, earliest time.Time, g gate) (changed
 	next.Earliest, next.NotBefore, next.Deferred, next.BlockedBy = earliest, g.notBefore, g.deferred, g.blockedBy()
 	a.keepChanging(func(o *ledger.Operations) { setPending(o, next) })
 	a.changing.unlock()
-	a.log.Info("a pending operation has another time", "operationId", op.ID, "notBefore", next.NotBefore, "was", op.NotBefore, "why", g.why)
+	a.log.Info("a pending operation has another time", "operationId", op.ID, "notBefore", logTime(next.NotBefore), "was", logTime(op.NotBefore), "why", g.why)
 	a.report()
 	return true
 }
@@ -173,4 +173,12 @@ func (a *Agent) block(op ledger.Operation, by string) time.Duration {
 	a.log.Info("a pending operation is blocked", "operationId", op.ID, "by", by)
 	a.report()
 	return recheck
+}
+
+// logTime is a time for the log, where one that there is not is no time.
+func logTime(t time.Time) string {
+	if t.IsZero() {
+		return "none"
+	}
+	return formatTime(t)
 }
