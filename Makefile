@@ -95,7 +95,7 @@ zones: need-go ## the embedded time zone data anew, from those of the Go toolcha
 # From its own directory, because go test prints what a passing test prints only there.
 soak: need-go ## hundreds of reboots and of kills at random moments, with a table of figures (some 5 minutes)
 	cd test/soak && LATCHD_SOAK=$(SOAK) $(GO) test -count=1 -timeout 60m
-	LATCHD_SOAK=$(SOAK) $(GO) test -count=1 -timeout 60m ./test/late ./hub/... ./agent/maintenance
+	LATCHD_SOAK=$(SOAK) $(GO) test -count=1 -timeout 60m ./test/late ./test/fleet ./hub/... ./agent/maintenance
 
 .PHONY: clean
 clean: ## remove what was built
