@@ -1,8 +1,6 @@
 package maintenance
 
-import (
-	"time"
-)
+import "time"
 
 // The oracle knows nothing of the package's way. It walks through absolute time
 // minute by minute and looks at the civil time of the zone, as a watchman with a
@@ -20,13 +18,16 @@ func (f face) civil() int64 { return f.date*1440 + f.minute }
 
 // faces looks at the clock at every minute of [from, to).
 func faces(zone *time.Location, from, to time.Time) []face {
-	var all []face
+	const day = 24 * 60 * 60
+	all := make([]face, 0, to.Sub(from)/time.Minute)
 	for t := from; t.Before(to); t = t.Add(time.Minute) {
-		local := t.In(zone)
-		year, month, dayOfMonth := local.Date()
-		hour, minute, _ := local.Clock()
-		date := time.Date(year, month, dayOfMonth, 0, 0, 0, 0, time.UTC).Unix() / (24 * 60 * 60)
-		all = append(all, face{date, int64(hour*60 + minute)})
+		_, offset := t.In(zone).Zone()
+		shown := t.Unix() + int64(offset)
+		date := shown / day
+		if shown < 0 {
+			panic("the oracle knows no time before 1970")
+		}
+		all = append(all, face{date, shown % day / 60})
 	}
 	return all
 }
@@ -34,29 +35,26 @@ func faces(zone *time.Location, from, to time.Time) []face {
 // A moment is what the oracle says of one minute.
 type moment struct {
 	open     bool
-	excluded bool   // a window would be open but for the exclusions
-	name     string // of the window that opened what is open
+	excluded bool // a window would be open but for the exclusions
 }
 
-// A watchman has the windows that are open, by the minutes they have left.
+// A watchman has the minutes for which it will be open if nothing more happens.
 type watchman struct {
-	policy  *Policy
-	opened  map[int64]bool // civil minute of a start: it has been reached
-	left    []int64        // by window; the exclusions cut it
-	plain   []int64        // by window; without exclusions
-	minutes map[int64][]int
-	name    string
+	policy *Policy
+	opened map[int64]bool // civil minute of a start: it has been reached
+	left   int64          // the exclusions end it
+	plain  int64          // without exclusions
+	starts [1440][]window // by the minute of the day
+	date   int64          // that the clock shows
+	dark   bool           // it is excluded
 }
 
 // watch tells of each minute. The windows that opened before the first are not
 // known, so what it says is right once the longest would have ended.
 func watch(p *Policy, clock []face) []moment {
-	m := &watchman{
-		policy: p, opened: map[int64]bool{}, left: make([]int64, len(p.windows)), plain: make([]int64, len(p.windows)),
-		minutes: map[int64][]int{},
-	}
-	for i, w := range p.windows {
-		m.minutes[w.start/60] = append(m.minutes[w.start/60], i)
+	m := &watchman{policy: p, opened: map[int64]bool{}}
+	for _, w := range p.windows {
+		m.starts[w.start/60] = append(m.starts[w.start/60], w)
 	}
 	moments := make([]moment, len(clock))
 	for i, f := range clock {
@@ -72,48 +70,37 @@ func watch(p *Policy, clock []face) []moment {
 // look goes through the civil minutes from first on, which is one but for the
 // minute after a jump.
 func (m *watchman) look(f face, first int64) moment {
-	isOpen := false
-	for i := range m.left {
-		m.left[i], m.plain[i] = max(m.left[i]-1, 0), max(m.plain[i]-1, 0)
+	m.left, m.plain = max(m.left-1, 0), max(m.plain-1, 0)
+	if f.date != m.date || m.date == 0 {
+		m.date, m.dark = f.date, m.isExcluded(f.date)
 	}
-	dark := m.isExcluded(f.date)
-	for i := range m.left {
-		if dark {
-			m.left[i] = 0
-		}
+	if m.dark {
+		m.left = 0
 	}
 	for c := first; c <= f.civil(); c++ {
-		starts := m.minutes[c%1440]
+		starts := m.starts[c%1440]
 		if len(starts) == 0 || m.opened[c] {
 			continue
 		}
 		m.opened[c] = true
-		for _, i := range starts {
-			m.start(i, c/1440, dark)
+		for _, w := range starts {
+			m.start(w, c/1440)
 		}
 	}
-	now := moment{}
-	for i := range m.left {
-		isOpen = isOpen || m.left[i] > 0
-		now.excluded = now.excluded || m.plain[i] > 0
-	}
 	if m.policy.always {
-		isOpen, now.excluded = !dark, true
+		return moment{open: !m.dark, excluded: m.dark}
 	}
-	now.open, now.excluded = isOpen, now.excluded && !isOpen
-	return now
+	return moment{open: m.left > 0, excluded: m.plain > 0 && m.left == 0}
 }
 
-// start opens a window; one that is open already from the day before goes on for
-// the longer of the two.
-func (m *watchman) start(i int, date int64, dark bool) {
-	w := m.policy.windows[i]
+// start opens a window, if it is one of this date.
+func (m *watchman) start(w window, date int64) {
 	if !w.days[time.Unix(date*24*60*60, 0).UTC().Weekday()] {
 		return
 	}
-	m.plain[i] = max(m.plain[i], w.length/60)
-	if !dark && !m.isExcluded(date) {
-		m.left[i] = max(m.left[i], w.length/60)
+	m.plain = max(m.plain, w.length/60)
+	if !m.dark && !m.isExcluded(date) {
+		m.left = max(m.left, w.length/60)
 	}
 }
 

@@ -70,7 +70,7 @@ func randomWindows(random *rand.Rand, minutes []int64) []any {
 	start := minute()
 	for range n {
 		length := 1 + random.Int64N(180)
-		switch random.IntN(8) {
+		switch random.IntN(12) {
 		case 0:
 			length = 1 + random.Int64N(7*1440)
 		case 1:

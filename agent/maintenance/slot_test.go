@@ -10,7 +10,7 @@ import (
 // slotsHold checks what must hold of each slot.
 func slotsHold(t *testing.T, random *rand.Rand, p *Policy, from, to time.Time) bool {
 	t.Helper()
-	for range 10 {
+	for range 4 {
 		earliest := from.Add(time.Duration(random.Int64N(int64(to.Sub(from)))))
 		need := time.Duration(random.Int64N(int64(3 * time.Hour)))
 		share := []float64{0, 0.999, 1 - 1.0/(1<<53), random.Float64()}[random.IntN(4)]
