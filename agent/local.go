@@ -3,16 +3,16 @@ package agent
 import "latchd/agent/maintenance"
 
 func (l Local) complete() Local {
-	if l.RebootDelay == 0 {
+	if l.RebootDelay <= 0 {
 		l.RebootDelay = DefaultRebootDelay
 	}
-	if l.RebootTime == 0 {
+	if l.RebootTime <= 0 {
 		l.RebootTime = maintenance.RebootTime
 	}
-	if l.MaxPerHour == 0 {
+	if l.MaxPerHour <= 0 {
 		l.MaxPerHour = DefaultMaxPerHour
 	}
-	if l.MaxPerDay == 0 {
+	if l.MaxPerDay <= 0 {
 		l.MaxPerDay = DefaultMaxPerDay
 	}
 	return l

@@ -134,6 +134,9 @@ func loadConfig(path string) (config, error) {
 	if err == nil {
 		err = c.decode(body)
 	}
+	if err != nil { // what was not looked at any more may be wrong too
+		_ = c.Reboot.check()
+	}
 	c.resolve(filepath.Dir(path)) // with an error too: the door's last good settings are where the file says
 	dirs := serviceDirs()
 	c.State.Directory = firstOf(c.State.Directory, dirs.Directory)
@@ -233,6 +236,36 @@ func lineOf(body string, key toml.Key) int {
 	return header
 }
 
+// check takes out what is wrong, because the agent goes on without it, and tells
+// the first of it.
+func (r *rebootConfig) check() (first error) {
+	wrong := func(format string, args ...any) {
+		if first == nil {
+			first = fmt.Errorf(format, args...)
+		}
+	}
+	for _, limit := range []struct {
+		key     string
+		value   *text
+		longest time.Duration
+	}{{"delay", &r.Delay, longestDelay}, {"estimated_duration", &r.EstimatedDuration, longestReboot}} {
+		if d := time.Duration(*limit.value); d > limit.longest {
+			*limit.value = 0
+			wrong("reboot.%s is %s; at most %s is allowed", limit.key, d, limit.longest)
+		}
+	}
+	for _, limit := range []struct {
+		key  string
+		most **int
+	}{{"max_per_hour", &r.MaxPerHour}, {"max_per_day", &r.MaxPerDay}} {
+		if n := *limit.most; n != nil && (*n < 1 || *n > mostReboots) {
+			*limit.most = nil
+			wrong("reboot.%s is %d; it must be from 1 to %d", limit.key, *n, mostReboots)
+		}
+	}
+	return first
+}
+
 const (
 	longestDelay  = time.Hour // the contract's
 	longestReboot = 6 * time.Hour
@@ -240,22 +273,8 @@ const (
 )
 
 func (c *config) check() error {
-	if d := time.Duration(c.Reboot.Delay); d > longestDelay {
-		c.Reboot.Delay = 0 // the agent goes on without what is wrong
-		return fmt.Errorf("reboot.delay is %s; at most %s is allowed", d, longestDelay)
-	}
-	if d := time.Duration(c.Reboot.EstimatedDuration); d > longestReboot {
-		c.Reboot.EstimatedDuration = 0
-		return fmt.Errorf("reboot.estimated_duration is %s; at most %s is allowed", d, longestReboot)
-	}
-	for _, limit := range []struct {
-		key  string
-		most **int
-	}{{"max_per_hour", &c.Reboot.MaxPerHour}, {"max_per_day", &c.Reboot.MaxPerDay}} {
-		if n := *limit.most; n != nil && (*n < 1 || *n > mostReboots) {
-			*limit.most = nil
-			return fmt.Errorf("reboot.%s is %d; it must be from 1 to %d", limit.key, *n, mostReboots)
-		}
+	if err := c.Reboot.check(); err != nil {
+		return err
 	}
 	for _, choice := range []struct {
 		key, value string

@@ -60,6 +60,16 @@ func TestAWrongConfigurationLeavesNothingOutOfRange(t *testing.T) {
 	if err = c.decode("[reboot]\ndelay = \"100h\"\n"); err == nil || c.Reboot.Delay != 0 {
 		t.Errorf("got %+v and %v", c, err)
 	}
+	const wrong = "[reboot]\ndelay = \"100h\"\nestimated_duration = \"100h\"\nmax_per_hour = -1\nmax_per_day = 0\n"
+	for _, more := range []string{"", "lime = 1\n", "[door]\nline = 17\n"} {
+		file := filepath.Join(t.TempDir(), "latchd.toml")
+		if err := os.WriteFile(file, []byte(wrong+more), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if c, err := loadConfig(file); err == nil || c.Reboot != (rebootConfig{}) {
+			t.Errorf("with %q: got %+v and %v", more, c.Reboot, err)
+		}
+	}
 }
 
 func TestAHugeConfigurationIsNotRead(t *testing.T) {
