@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"slices"
 	"time"
 
 	"latchd/agent/health"
@@ -28,9 +29,9 @@ const (
 func (a *Agent) countAttempt(o *ledger.Operations) {
 	now, uptime := a.trustedNow(), a.Machine.Uptime()
 	var kept []ledger.Attempt
-	for i, one := range o.Attempts {
-		if sinceAttempt(o.Attempts, i, a.Boot.ID, uptime, now) < day {
-			kept = append(kept, one)
+	for i, age := range ages(o.Attempts, a.Boot.ID, uptime, now) {
+		if age < day {
+			kept = append(kept, o.Attempts[i])
 		}
 	}
 	o.Attempts = append(kept, ledger.Attempt{BootID: a.Boot.ID, Uptime: uptime, At: now})
@@ -50,55 +51,65 @@ func retryAfter(attempts []ledger.Attempt, bootID string, uptime time.Duration, 
 		most   int
 		within time.Duration
 	}{{l.MaxPerHour, time.Hour}, {l.MaxPerDay, day}} {
-		var since []time.Duration // oldest first
-		for i := range attempts {
-			if d := sinceAttempt(attempts, i, bootID, uptime, now); d < limit.within {
-				since = append(since, d)
-			}
+		// The ages never increase, so the last ones are those within.
+		since := ages(attempts, bootID, uptime, now)
+		first := slices.IndexFunc(since, func(age time.Duration) bool { return age < limit.within })
+		if first < 0 {
+			continue
 		}
-		if n := len(since); n >= limit.most {
-			wait = max(wait, limit.within-since[n-limit.most])
+		if n := len(since) - first; n >= limit.most {
+			wait = max(wait, limit.within-since[len(since)-limit.most])
 		}
 	}
 	return wait
 }
 
-// sinceAttempt is how long ago an attempt was, at least. Within a boot the
-// boot-time clock knows. Across boots it is the longer of what the wall clock
-// says, where it was trusted both times, and of how long the machine has certainly
-// been up since: a clock that cannot be trusted must not open the breaker.
-func sinceAttempt(attempts []ledger.Attempt, i int, bootID string, uptime time.Duration, now time.Time) time.Duration {
-	one := attempts[i]
-	if one.BootID == bootID {
-		return uptime - one.Uptime
-	}
-	up := uptime - one.Uptime
-	for j := i; j < len(attempts) && attempts[j].BootID != bootID; j++ {
-		if j+1 == len(attempts) || attempts[j+1].BootID != attempts[j].BootID {
-			up += attempts[j].Uptime // the last of its boot
+// ages tells how long ago each attempt was, at least. Within a boot the boot-time
+// clock knows. Across boots it is the longer of what the wall clock says, where it
+// was trusted both times, and of how long the machine has certainly been up since:
+// a clock that cannot be trusted must not open the breaker. None is younger than
+// the one after it.
+func ages(attempts []ledger.Attempt, bootID string, uptime time.Duration, now time.Time) []time.Duration {
+	all := make([]time.Duration, len(attempts))
+	up, age := uptime, time.Duration(0) // since the boot that is looked at ended, at least
+	for i := len(attempts) - 1; i >= 0; i-- {
+		one := attempts[i]
+		if one.BootID == bootID {
+			age = max(age, uptime-one.Uptime)
+			all[i] = age
+			continue
+		}
+		lived := one.Uptime // of its boot, at least
+		for j := i + 1; j < len(attempts) && attempts[j].BootID == one.BootID; j++ {
+			lived = attempts[j].Uptime
+		}
+		age = max(age, up+lived-one.Uptime)
+		if !one.At.IsZero() && !now.IsZero() {
+			age = max(age, now.Sub(one.At))
+		}
+		all[i] = age
+		if i > 0 && attempts[i-1].BootID != one.BootID {
+			up += lived
 		}
 	}
-	if !one.At.IsZero() && !now.IsZero() {
-		return max(up, now.Sub(one.At))
-	}
-	return up
+	return all
 }
 
-// heldBack tells what holds scheduled operations back although their time has
-// come, and how long at most; "" is nothing.
-func (a *Agent) heldBack() (by string, wait time.Duration) {
+// heldBack tells what holds a scheduled operation back although its time has come,
+// and how long at most; "" is nothing.
+func (a *Agent) heldBack(op ledger.Operation) (by string, wait time.Duration) {
 	if wait := a.retryAfter(); wait > 0 {
 		return whyLoopBreaker, wait
 	}
-	if wait := a.untilBootLoopEnds(); wait < never {
-		return whyBootLoop, wait
+	if a.inBootLoop() && !op.Force {
+		return whyBootLoop, lookAgain
 	}
 	return "", 0
 }
 
 // Boots is how many boots that nobody asked for this machine has had within that
-// time, this one included. A boot whose time is not known counts as long as it may
-// have been.
+// time, this one included, as far as it is known: while the clock cannot be trusted
+// nothing is.
 func (a *Agent) Boots(within time.Duration) int {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -106,14 +117,18 @@ func (a *Agent) Boots(within time.Duration) int {
 }
 
 func (a *Agent) bootsLocked(within time.Duration) int {
-	uptime, now := a.Machine.Uptime(), a.trustedNow()
+	now := a.trustedNow()
+	if now.IsZero() {
+		return 0
+	}
 	booted := map[string]bool{} // by boot id
+	recent := false             // an earlier boot was within, so this one was too
 	for _, r := range a.ops.Receipts {
-		since := uptime // of an earlier boot: at least
-		if r.BootedAt != nil && !now.IsZero() && r.BootID != a.Boot.ID {
-			since = max(since, now.Sub(r.BootedAt.Time))
+		if r.State != stateCompleted {
+			continue
 		}
-		if r.OperationID == "" && r.State == stateCompleted && since < within {
+		recent = recent || r.BootedAt != nil && now.Sub(r.BootedAt.Time) < within
+		if asked := r.OperationID != "" || r.Orderly != nil && *r.Orderly; recent && !asked {
 			booted[r.BootID] = true
 		}
 	}
@@ -124,15 +139,19 @@ func (a *Agent) inBootLoopLocked() bool {
 	return a.bootsLocked(health.BootLoopWithin) >= health.BootLoopBoots
 }
 
-// untilBootLoopEnds is how long a boot loop counts as one at most; never where
-// there is none.
-func (a *Agent) untilBootLoopEnds() time.Duration {
+func (a *Agent) inBootLoop() bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if !a.inBootLoopLocked() {
-		return never
+	return a.inBootLoopLocked()
+}
+
+// untilBootLoopEnds is when a boot loop is to be looked at again; never where there
+// is none.
+func (a *Agent) untilBootLoopEnds() time.Duration {
+	if a.inBootLoop() {
+		return lookAgain
 	}
-	return max(health.BootLoopWithin-a.Machine.Uptime(), time.Second)
+	return never
 }
 
 // tellBootLoop adds the event of a boot loop, once for each boot in it.

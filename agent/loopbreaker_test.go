@@ -60,6 +60,14 @@ func TestRetryAfter(t *testing.T) {
 			[]ledger.Attempt{{BootID: "now", Uptime: time.Minute, At: ago(100 * time.Hour)}, {BootID: "now", Uptime: 2 * time.Minute}, {BootID: "now", Uptime: 3 * time.Minute}},
 			10 * time.Minute, false, 51 * time.Minute,
 		},
+		"none is younger than the one after it": {
+			[]ledger.Attempt{{BootID: "a"}, {BootID: "b", At: ago(2 * time.Hour)}, {BootID: "c", At: ago(30 * time.Minute)}, {BootID: "d", At: ago(10 * time.Minute)}},
+			5 * time.Minute, false, 0,
+		},
+		"one without a time before one that is about to be forgotten": {
+			[]ledger.Attempt{{BootID: "a"}, {BootID: "b", At: ago(55 * time.Minute)}, {BootID: "c", At: ago(10 * time.Minute)}},
+			5 * time.Minute, false, 5 * time.Minute,
+		},
 		"two in one boot, then another": {
 			[]ledger.Attempt{{BootID: "a", Uptime: 10 * time.Minute}, {BootID: "a", Uptime: 40 * time.Minute}, {BootID: "now", Uptime: time.Minute}},
 			20 * time.Minute, true, 10 * time.Minute,
@@ -151,11 +159,46 @@ func TestABootLoopHoldsWhatIsDeferred(t *testing.T) {
 		r.pass(5 * time.Minute)
 		r.wantPending(day0+"02:00:00.000Z", "bootLoop")
 		r.wantAsked(0)
-		r.pass(10*time.Minute + time.Second)
+		r.pass(12 * time.Minute)
 		if r.twin("agent")["bootLoop"] != nil {
 			r.Errorf("it does not end: %v", r.twin("agent"))
 		}
-		r.pass(time.Minute)
 		r.wantAsked(1)
 	})
+}
+
+// Power cuts that are months apart are no loop, whatever the clock says before it
+// is trusted; and what somebody asked for is none either.
+func TestWhatIsNoBootLoop(t *testing.T) {
+	inBubble(t, func(r *rig) {
+		for n := range 6 {
+			r.pass(30 * day)
+			r.reborn(fmt.Sprint("boot-", n+2), "powerLoss")
+		}
+		r.clock.jump(0, false)
+		r.reborn("boot-9", "powerLoss")
+		r.clock.jump(0, true)
+		r.ClockChanged()
+		r.pass(10 * time.Second)
+		if r.twin("agent")["bootLoop"] != nil {
+			r.Errorf("agent is %v", r.twin("agent"))
+		}
+	})
+	inBubble(t, func(r *rig) {
+		for n := range 6 {
+			r.pass(10 * time.Second)
+			r.reborn(fmt.Sprint("boot-", n+2), "")
+		}
+		if r.twin("agent")["bootLoop"] != nil {
+			r.Errorf("six orderly reboots: agent is %v", r.twin("agent"))
+		}
+	})
+}
+
+// Limits that make no sense count as none given.
+func TestLocalLimitsAreCompleted(t *testing.T) {
+	l := Local{MaxPerHour: -1, MaxPerDay: -1, RebootTime: -1, RebootDelay: -1}.complete()
+	if l.MaxPerHour != DefaultMaxPerHour || l.MaxPerDay != DefaultMaxPerDay || l.RebootTime <= 0 || l.RebootDelay != DefaultRebootDelay {
+		t.Errorf("%+v", l)
+	}
 }

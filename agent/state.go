@@ -73,7 +73,6 @@ func (a *Agent) judgeBoot() {
 		}
 	}
 	a.tellBoot()
-	a.tellBootLoop()
 }
 
 // update changes the operations on disk and, if that succeeded, in memory.

@@ -170,11 +170,12 @@ func (a *Agent) settleClock() {
 	}
 	a.mu.Unlock()
 	a.changing.lock()
-	defer a.changing.unlock()
 	o := a.ops.Clone()
 	if settle(&o, now, uptime) {
 		a.keepChanging(func(to *ledger.Operations) { *to = o })
 	}
+	a.changing.unlock()
+	a.tellBootLoop()
 }
 
 // settle puts in the times that were not known.
