@@ -77,21 +77,20 @@ type Agent struct {
 	unsavable   error // why the operations file must not be written; set by New
 	desiredLost error // the same of the file of desired properties
 
-	mu              sync.Mutex // guards the fields below
-	policyNow       policyInForce
-	toldStatus      map[string]any    // what reportChanges saw last
-	applyingVersion int64             // of the desired properties that are being put in force
-	ops             ledger.Operations // written with changing held too, so either is enough to read
-	desired         desiredState
-	answers         map[string]chan struct{} // operation id → closed when its answer went out, or never will
-	startedAt       time.Time
-	canReboot       bool
-	rebootRefusal   string // why not; "" if it can
-	asked           bool   // canReboot is known; nothing is reported before
-	stopping        bool   // no command is accepted any more
-	lastMode        string // of the door, to log one line per change
-	doorFault       string // as the last event of it said
-	localNow        Local
+	mu            sync.Mutex // guards the fields below
+	policyNow     policyInForce
+	toldStatus    map[string]any    // what reportChanges saw last
+	ops           ledger.Operations // written with changing held too, so either is enough to read
+	desired       desiredState
+	answers       map[string]chan struct{} // operation id → closed when its answer went out, or never will
+	startedAt     time.Time
+	canReboot     bool
+	rebootRefusal string // why not; "" if it can
+	asked         bool   // canReboot is known; nothing is reported before
+	stopping      bool   // no command is accepted any more
+	lastMode      string // of the door, to log one line per change
+	doorFault     string // as the last event of it said
+	localNow      Local
 }
 
 // New reads the state of earlier runs and boots, and judges what the present

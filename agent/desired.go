@@ -23,12 +23,15 @@ type property struct {
 	// apply puts an accepted value in force; nil is "no longer desired".
 	// confirmed says that the hub confirmed it in this boot.
 	apply func(a *Agent, accepted any, confirmed bool) error
+	// recheck is check for what was accepted by an earlier run; nil: check.
+	recheck func(a *Agent, accepted any) (any, error)
 	// inForce is what apply makes of an accepted value; nil: all of it.
 	inForce func(a *Agent, accepted any, confirmed bool) any
 	// describe is for the acknowledgement of an accepted value; nil: nothing.
 	describe func(a *Agent) string
-	// lost is told that the value of the last run cannot be put in force again.
-	lost func(a *Agent, err error)
+	// lost is told that what the last run had in force, if anything, cannot be put
+	// in force again.
+	lost func(a *Agent)
 }
 
 var properties = map[string]property{
@@ -36,8 +39,8 @@ var properties = map[string]property{
 	"floor":      {check: checkWhole("floor")},
 	"doorPolicy": {check: checkDoorPolicy, apply: applyDoorPolicy, inForce: doorPolicyInForce},
 	"maintenance": {
-		check: checkMaintenance, apply: applyMaintenance,
-		describe: describeMaintenance, lost: loseMaintenance,
+		check: checkMaintenance, recheck: recheckMaintenance, apply: applyMaintenance,
+		inForce: maintenanceInForce, describe: describeMaintenance, lost: loseMaintenance,
 	},
 }
 
@@ -51,11 +54,13 @@ type desiredState struct {
 	// value. One that the hub has replaced by a refused value stays in force,
 	// and is confirmed no more often for that.
 	confirmed map[string]string
-	unsaved   bool // the disk did not take it yet
+	changed   map[string]int64 // the version that brought each accepted value
+	unsaved   bool             // the disk did not take it yet
+	lost      bool             // what earlier runs accepted cannot be read
 }
 
 func noDesired() desiredState {
-	return desiredState{accepted: map[string]any{}, acks: map[string]any{}, confirmed: map[string]string{}}
+	return desiredState{accepted: map[string]any{}, acks: map[string]any{}, confirmed: map[string]string{}, changed: map[string]int64{}}
 }
 
 // desiredFormat is the version in the file of accepted properties.
@@ -65,7 +70,8 @@ type desiredFile struct {
 	Format    int               `json:"format"`
 	Version   int64             `json:"version"`
 	Accepted  map[string]any    `json:"accepted"`
-	Confirmed map[string]string `json:"confirmed"` // property → boot id
+	Confirmed map[string]string `json:"confirmed"`         // property → boot id
+	Changed   map[string]int64  `json:"changed,omitempty"` // property → version
 }
 
 // loadDesired reads the file; without one nothing is desired. After an error
@@ -75,8 +81,10 @@ func loadDesired(path string, log *slog.Logger) (desiredState, error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		return noDesired(), nil
 	}
+	none := noDesired()
+	none.lost = true
 	if err != nil {
-		return noDesired(), fmt.Errorf("read the desired properties: %w", err)
+		return none, fmt.Errorf("read the desired properties: %w", err)
 	}
 	s, why := decodeDesired(text)
 	if why == "" {
@@ -84,10 +92,10 @@ func loadDesired(path string, log *slog.Logger) (desiredState, error) {
 	}
 	aside, err := atomicfile.SetAside(path, why)
 	if err != nil {
-		return noDesired(), fmt.Errorf("the file of desired properties cannot be used (%s): %w", why, err)
+		return none, fmt.Errorf("the file of desired properties cannot be used (%s): %w", why, err)
 	}
 	log.Warn("the file of desired properties cannot be used and was set aside", "why", why, "file", aside)
-	return noDesired(), nil
+	return none, nil
 }
 
 // decodeDesired says why a file cannot be used; "" if it can.
@@ -111,6 +119,7 @@ func decodeDesired(text []byte) (s desiredState, why string) {
 	s = noDesired()
 	s.version, s.accepted = f.Version, accepted
 	maps.Copy(s.confirmed, f.Confirmed)
+	maps.Copy(s.changed, f.Changed)
 	return s, ""
 }
 
@@ -119,21 +128,27 @@ func decodeDesired(text []byte) (s desiredState, why string) {
 func (a *Agent) restoreDesired() {
 	a.mu.Lock()
 	desired := a.desired
-	a.applyingVersion = desired.version
 	a.mu.Unlock()
 	for name, p := range properties {
+		if desired.lost && p.lost != nil {
+			p.lost(a)
+		}
 		value, ok := desired.accepted[name]
 		if !ok || p.apply == nil {
 			continue
 		}
-		checked, err := p.check(a, value)
+		check := p.check
+		if p.recheck != nil {
+			check = p.recheck
+		}
+		checked, err := check(a, value)
 		if err == nil {
 			err = p.apply(a, checked, desired.confirmed[name] == a.Boot.ID)
 		}
 		if err != nil {
 			a.log.Warn("a desired property of the last run no longer applies", "property", name, "error", err)
 			if p.lost != nil {
-				p.lost(a, err)
+				p.lost(a)
 			}
 		}
 	}
@@ -158,9 +173,6 @@ func (a *Agent) takeAll(s iothub.Section) {
 	}
 	after := noDesired()
 	after.version = s.Version
-	a.mu.Lock()
-	a.applyingVersion = s.Version
-	a.mu.Unlock()
 	for name, p := range properties {
 		a.take(name, p, s, before, &after)
 	}
@@ -172,7 +184,8 @@ func (a *Agent) takeAll(s iothub.Section) {
 	a.mu.Lock()
 	a.desired = after
 	a.mu.Unlock()
-	if before.unsaved || !maps.Equal(before.confirmed, after.confirmed) || !iothub.Equal(before.accepted, after.accepted) {
+	poke(a.wake)
+	if before.unsaved || before.lost || !maps.Equal(before.confirmed, after.confirmed) || !iothub.Equal(before.accepted, after.accepted) {
 		a.saveDesired()
 	}
 	a.report()
@@ -183,7 +196,7 @@ func (a *Agent) take(name string, p property, s iothub.Section, before desiredSt
 	value, wanted := s.Properties[name]
 	if !wanted {
 		after.acks[name] = nil
-		if had && p.apply != nil {
+		if (had || before.lost) && p.apply != nil {
 			if err := p.apply(a, nil, true); err != nil {
 				a.log.Warn("cannot go back to the local setting", "property", name, "error", err)
 			}
@@ -201,7 +214,7 @@ func (a *Agent) take(name string, p property, s iothub.Section, before desiredSt
 		inForce := any(map[string]any{})
 		if had && !iothub.Equal(old, checked) { // what was in force until now may be what is refused now
 
-			after.accepted[name], after.confirmed[name] = old, before.confirmed[name]
+			after.accepted[name], after.confirmed[name], after.changed[name] = old, before.confirmed[name], before.changed[name]
 			inForce = old
 			if p.inForce != nil {
 				inForce = p.inForce(a, old, before.confirmed[name] == a.Boot.ID)
@@ -210,7 +223,10 @@ func (a *Agent) take(name string, p property, s iothub.Section, before desiredSt
 		after.acks[name] = map[string]any{"value": inForce, "ac": 400, "av": s.Version, "ad": clip(err.Error())}
 		return
 	}
-	after.accepted[name], after.confirmed[name] = checked, a.Boot.ID
+	after.accepted[name], after.confirmed[name], after.changed[name] = checked, a.Boot.ID, s.Version
+	if before.changed[name] > 0 && iothub.Equal(old, checked) {
+		after.changed[name] = before.changed[name]
+	}
 	ack := map[string]any{"value": checked, "ac": 200, "av": s.Version}
 	if p.describe != nil {
 		ack["ad"] = clip(p.describe(a))
@@ -238,7 +254,7 @@ func (a *Agent) saveDesired() {
 	a.mu.Lock()
 	s := a.desired
 	a.mu.Unlock()
-	text, err := json.MarshalIndent(desiredFile{desiredFormat, s.version, s.accepted, s.confirmed}, "", " ")
+	text, err := json.MarshalIndent(desiredFile{desiredFormat, s.version, s.accepted, s.confirmed, s.changed}, "", " ")
 	if err == nil {
 		err = a.desiredLost
 	}

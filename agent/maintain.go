@@ -13,8 +13,7 @@ import (
 // policyInForce is the maintenance policy that counts now. It does not change.
 type policyInForce struct {
 	*maintenance.Policy
-	document map[string]any // as acknowledged
-	version  int64          // of the desired properties that brought it, or took it away
+	document map[string]any // as acknowledged; nil where there is none, or where it was lost
 }
 
 func checkMaintenance(a *Agent, value any) (any, error) {
@@ -25,12 +24,19 @@ func checkMaintenance(a *Agent, value any) (any, error) {
 	return iothub.ToDocument(p.Document())
 }
 
+// recheckMaintenance takes a policy that was accepted once as it is: what was long
+// enough then stays in force.
+func recheckMaintenance(_ *Agent, accepted any) (any, error) {
+	_, err := maintenance.Parse(accepted, 0)
+	return accepted, err
+}
+
 // applyMaintenance puts an accepted policy in force; nil is none. The pending
 // operations follow: the operations loop looks at them when it is poked.
 func applyMaintenance(a *Agent, accepted any, _ bool) error {
 	next := policyInForce{}
 	if accepted != nil {
-		p, err := maintenance.Parse(accepted, 0) // what was long enough once stays in force
+		p, err := maintenance.Parse(accepted, 0)
 		if err != nil {
 			return err
 		}
@@ -39,13 +45,16 @@ func applyMaintenance(a *Agent, accepted any, _ bool) error {
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	next.version = a.policyNow.version
-	if !iothub.Equal(next.document, a.policyNow.document) {
-		next.version = a.applyingVersion
-	}
 	a.policyNow = next
 	poke(a.wake)
 	return nil
+}
+
+func maintenanceInForce(a *Agent, _ any, _ bool) any {
+	if p := a.policy(); p.document != nil {
+		return p.document
+	}
+	return map[string]any{}
 }
 
 func describeMaintenance(a *Agent) string {
@@ -57,7 +66,7 @@ func describeMaintenance(a *Agent) string {
 
 // loseMaintenance is for a stored policy that cannot be read any more. What it
 // said is not known, so nothing is done by itself until the hub says it again.
-func loseMaintenance(a *Agent, _ error) {
+func loseMaintenance(a *Agent) {
 	never, err := maintenance.Parse(map[string]any{"windows": []any{}}, 0)
 	if err != nil { // it is a constant
 		panic(err)
@@ -70,9 +79,16 @@ func loseMaintenance(a *Agent, _ error) {
 // policy is the maintenance policy in force; its Policy is nil where there is
 // none.
 func (a *Agent) policy() policyInForce {
+	p, _ := a.policyAndVersion()
+	return p
+}
+
+// policyAndVersion gives the version of the desired properties too that brought
+// the policy; 0: not known.
+func (a *Agent) policyAndVersion() (policyInForce, int64) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.policyNow
+	return a.policyNow, a.desired.changed["maintenance"]
 }
 
 // renewZone takes up the rules of the policy's zone where they were renewed on
@@ -119,34 +135,57 @@ func (g gate) blockedBy() string {
 // gate tells when an operation may start whose delay ends at earliest.
 func (a *Agent) gate(op ledger.Operation, earliest time.Time) gate {
 	now, isTrusted := a.now()
-	p := a.policy()
+	p, version := a.policyAndVersion()
 	switch {
 	case op.Force:
 		return gate{notBefore: earliest}
 	case p.Policy == nil:
-		return gateRemoved(op, now, isTrusted, earliest)
+		return a.gateRemoved(op, now, isTrusted, earliest)
 	case p.Action(op.Kind) == maintenance.Allow:
 		return gate{notBefore: earliest}
 	}
-	reject := p.Action(op.Kind) == maintenance.Reject
+	g := gate{reject: p.Action(op.Kind) == maintenance.Reject, version: version}
 	if !isTrusted {
-		return gate{why: maintenance.WhyClock, notBefore: op.NotBefore, deferred: true, reject: reject, version: p.version}
+		// What has a time keeps it until it can be told whether that is still right.
+		g.why, g.notBefore, g.closes = maintenance.WhyClock, op.NotBefore, op.Closes
+		g.deferred = op.Deferred || op.NotBefore.IsZero()
+		return g
 	}
 	from, need := later(earliest, now), a.local().RebootTime
 	// What comes while the window is open goes at once; what waited for the window
 	// goes at the device's own moment in it.
 	if at, in, ok := p.Slot(from, need, 0); ok && !op.Deferred && !at.After(from) {
-		return gate{notBefore: earliest, closes: in.Closes}
+		g.notBefore, g.closes = earliest, in.Closes
+		return g
 	}
-	g := gate{deferred: true, reject: reject, version: p.version}
+	g.deferred = true
 	at, in, ok := p.Slot(from, need, maintenance.Share(a.Device))
 	if ok {
-		g.notBefore, g.closes = later(at, earliest), in.Closes
+		g.notBefore, g.closes = later(ownMoment(op, at, in, now, need), earliest), in.Closes
 	}
-	if !ok || at.After(from) {
+	if !ok || g.notBefore.After(from) {
 		g.why = whyNot(p.At(from), in, ok)
 	}
 	return g
+}
+
+// ownMoment is when in an opening the device acts: at its slot, or, where that has
+// gone by before the operation was planned for this opening, as much later than
+// now. So a policy that opens in the middle of the day does not make a thousand
+// devices act in one second.
+func ownMoment(op ledger.Operation, slot time.Time, in maintenance.Opening, now time.Time, need time.Duration) time.Time {
+	planned := op.NotBefore
+	switch {
+	case slot.After(now) || in.Opens.IsZero():
+		return slot
+	case op.Closes.Equal(in.Closes) && !planned.Before(in.Opens) && (in.Closes.IsZero() || !planned.Add(need).After(in.Closes)):
+		return planned // for this opening
+	}
+	moment := now.Add(slot.Sub(in.Opens))
+	if !in.Closes.IsZero() && moment.Add(need).After(in.Closes) {
+		return now
+	}
+	return moment.Truncate(time.Millisecond)
 }
 
 // whyNot says why an operation waits for an opening, if there is one, although this
@@ -166,12 +205,13 @@ func whyNot(s maintenance.State, in maintenance.Opening, ok bool) string {
 const whySpread = "spread"
 
 // gateRemoved is the gate where there is no policy. One that is gone never moves
-// earlier what it had deferred: a mistaken null must not reboot a fleet at noon.
-func gateRemoved(op ledger.Operation, now time.Time, isTrusted bool, earliest time.Time) gate {
+// earlier what it had deferred, nor out of the opening that it was deferred to: a
+// mistaken null must not reboot a fleet at noon.
+func (a *Agent) gateRemoved(op ledger.Operation, now time.Time, isTrusted bool, earliest time.Time) gate {
 	if !op.Deferred {
 		return gate{notBefore: earliest}
 	}
-	g := gate{notBefore: op.NotBefore, deferred: true}
+	g := gate{notBefore: op.NotBefore, deferred: true, closes: op.Closes}
 	switch {
 	case op.NotBefore.IsZero():
 		g.why = "the maintenance policy that held it back was removed; force it, cancel it or set a policy"
@@ -179,20 +219,26 @@ func gateRemoved(op ledger.Operation, now time.Time, isTrusted bool, earliest ti
 		g.why = maintenance.WhyClock
 	case op.NotBefore.After(now):
 		g.why = "the maintenance policy that gave it this time was removed"
+	case !op.Closes.IsZero() && now.Add(a.local().RebootTime-handover).After(op.Closes):
+		g.why = "the maintenance policy was removed and the window that it gave it is over; force it, cancel it or set a policy"
 	}
 	return g
 }
 
-// inWindow tells whether the maintenance policy lets an operation go on now that
-// has started already; else why not.
+// handover is what may pass between the start of an operation and its act: the room
+// in the window was looked at when it started.
+const handover = 10 * time.Second
+
+// inWindow tells whether the maintenance policy lets an operation act now that has
+// started already; else why not.
 func (a *Agent) inWindow(op ledger.Operation) (why string, ok bool) {
-	p := a.policy()
+	p, version := a.policyAndVersion()
 	now, isTrusted := a.now()
 	switch {
 	case op.Force:
 		return "", true
 	case p.Policy == nil:
-		why = gateRemoved(op, now, isTrusted, now).why
+		why = a.gateRemoved(op, now, isTrusted, now).why
 		return why, why == ""
 	case p.Action(op.Kind) == maintenance.Allow:
 		return "", true
@@ -200,7 +246,10 @@ func (a *Agent) inWindow(op ledger.Operation) (why string, ok bool) {
 		return maintenance.WhyClock, false
 	}
 	s := p.At(now)
-	return gate{why: s.Why, version: p.version}.blockedBy(), s.Open
+	if s.Open && !s.In.Closes.IsZero() && now.Add(a.local().RebootTime-handover).After(s.In.Closes) {
+		s = maintenance.State{Why: maintenance.WhyOutside} // what is left of the window is too short
+	}
+	return gate{why: s.Why, version: version}.blockedBy(), s.Open
 }
 
 // nextOpenings is how many openings are reported.

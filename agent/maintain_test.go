@@ -3,10 +3,12 @@ package agent
 import (
 	"encoding/json"
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 	"time"
 
+	"latchd/agent/ledger"
 	"latchd/iothub"
 )
 
@@ -361,6 +363,207 @@ func (r *rig) jumpIn(phase string, jump time.Duration) {
 	r.ClockChanged()
 	r.pass(25 * time.Hour)
 	r.wantAsked(1)
+}
+
+// A file of desired properties that cannot be used may have held a policy: nothing
+// opens by itself until the hub has said what it wants.
+func TestALostFileOfPropertiesIsClosed(t *testing.T) {
+	inBubble(t, func(r *rig) {
+		r.desire(7, atTwo)
+		r.want(202, "rebootDevice", rebooty)
+		r.stop()
+		if err := os.WriteFile(r.desiredFile(), []byte("\x00\x00"), 0o600); err != nil {
+			r.Fatal(err)
+		}
+		time.Sleep(12 * time.Hour)
+		r.boot = Boot{ID: "boot-2"}
+		r.start()
+		r.pass(24 * time.Hour)
+		r.wantAsked(0)
+		r.desire(7, "")
+		r.wantPending("", "the maintenance policy that held it back was removed")
+		if status := r.twin("maintenanceStatus"); status["why"] != "no policy" {
+			r.Errorf("maintenanceStatus is %v", status)
+		}
+	})
+}
+
+// What a removed policy had deferred to a window stays in that window.
+func TestARemovedPolicyKeepsItsWindow(t *testing.T) {
+	for name, wait := range map[string]func(r *rig){
+		"the door stood open": func(r *rig) {
+			r.door.block("doorOpen")
+			r.pass(12 * time.Hour)
+			r.door.block()
+			r.DoorChanged()
+		},
+		"the power was off": func(r *rig) {
+			r.stop()
+			time.Sleep(12 * time.Hour)
+			r.boot = Boot{ID: "boot-2"}
+			r.start()
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(r *rig) {
+				r.desire(7, atTwo)
+				r.want(202, "rebootDevice", rebooty)
+				r.desire(8, "")
+				wait(r)
+				r.pass(time.Hour)
+				r.wantAsked(0)
+				r.wantPending(day0+"02:00:00.000Z", "the maintenance policy was removed and the window that it gave it is over")
+			})
+		})
+	}
+}
+
+// The end of a delay by the one clock and the opening by the other may differ; the
+// disk is not to hear of it each time.
+func TestTwoClocksThatDifferAreNoLoop(t *testing.T) {
+	for _, skew := range []time.Duration{-4 * time.Second, -time.Millisecond, 0} {
+		inBubble(t, func(r *rig) {
+			r.desire(7, atTwo)
+			r.pass(90 * time.Minute)
+			r.want(202, "rebootDevice", `{"delay":"30m"}`)
+			r.stop()
+			writes := 0
+			r.save = func(path string, o ledger.Operations) error {
+				writes++
+				return ledger.SaveOperations(path, o)
+			}
+			r.start()
+			writes = 0
+			r.clock.jump(skew, true)
+			r.pass(31 * time.Minute)
+			r.wantAsked(1)
+			if writes > 10 {
+				r.Errorf("skew %s: %d writes", skew, writes)
+			}
+		})
+	}
+}
+
+// A policy that was accepted stays in force over a restart, also where the device
+// now believes that it needs more time than the window has.
+func TestAnAcceptedPolicyStays(t *testing.T) {
+	inBubble(t, func(r *rig) {
+		r.desire(7, atTwo)
+		r.Reload(Local{RebootTime: 2 * time.Hour})
+		r.pass(0)
+		r.stop()
+		r.locally = Local{RebootTime: 2 * time.Hour}
+		r.start()
+		r.desire(7, atTwo)
+		ack := r.twin("maintenance")
+		value, _ := ack["value"].(map[string]any)
+		status := r.twin("maintenanceStatus")
+		if fmt.Sprint(ack["ac"]) != "400" || len(value) == 0 || len(status["next"].([]any)) != 3 {
+			r.Errorf("acknowledged as %v, and the status is %v", ack, status)
+		}
+	})
+}
+
+// A clock that is not trusted for a moment changes nothing of a delay in an open
+// window, neither its time nor, afterwards, what it is said to wait for.
+func TestAMomentWithoutTheClock(t *testing.T) {
+	inBubble(t, func(r *rig) {
+		r.desire(7, `{"windows":[{"start":"00:00","duration":"6h"}],"spread":"5h"}`)
+		r.want(202, "rebootDevice", `{"delay":"30m"}`)
+		r.clock.jump(0, false)
+		r.ClockChanged()
+		r.pass(0)
+		r.wantPending(day0+"00:30:00.000Z", "clock")
+		r.clock.jump(0, true)
+		r.ClockChanged()
+		r.pass(0)
+		r.wantPending(day0+"00:30:00.000Z", "")
+		r.pass(31 * time.Minute)
+		r.wantAsked(1)
+	})
+}
+
+// Devices whose slot has gone by when a policy opens do not act all at once.
+func TestAPolicyThatOpensNowIsSpread(t *testing.T) {
+	inBubble(t, func(r *rig) {
+		r.stop()
+		r.device = "door-17"
+		r.start()
+		r.desire(7, atFour)
+		r.want(202, "rebootDevice", rebooty)
+		r.pass(30 * time.Minute)
+		r.desire(8, `{"windows":[{"start":"00:00","duration":"6h"}],"spread":"20m"}`)
+		planned, err := time.Parse(time.RFC3339, r.pending()["notBefore"].(string))
+		if now := r.clock.Now(); err != nil || !planned.After(now) || planned.After(now.Add(20*time.Minute)) {
+			r.Fatalf("planned for %v at %s, %v", r.pending(), now, err)
+		}
+		r.wantPending(formatTime(planned), "spread")
+		r.pass(time.Until(planned) - time.Second)
+		r.wantAsked(0)
+		r.wantPending(formatTime(planned), "spread")
+		r.pass(6 * time.Second)
+		r.wantAsked(1)
+	})
+}
+
+// The window closes while the door holds an operation back that has started.
+func TestNoRoomIsLeftWhenTheDoorIsFree(t *testing.T) {
+	inBubble(t, func(r *rig) {
+		r.desire(7, atTwo)
+		r.pass(2*time.Hour + 57*time.Minute + 30*time.Second)
+		r.want(200, "rebootDevice", `{"delay":"5s"}`)
+		r.door.block("doorOpen")
+		r.pass(110 * time.Second)
+		r.door.block()
+		r.DoorChanged()
+		r.pass(time.Minute)
+		r.wantAsked(0)
+		r.wantPending("2000-01-02T02:00:00.000Z", "outside")
+	})
+}
+
+// A command whose operation waits again answers as it is, not as it was.
+func TestARepeatTellsOfAnOperationThatWaitsAgain(t *testing.T) {
+	inBubble(t, func(r *rig) {
+		r.desire(7, atTwo)
+		r.pass(2 * time.Hour)
+		r.want(200, "rebootDevice", `{"delay":"8s","commandId":"c1"}`)
+		r.desire(8, atFour)
+		r.pass(10 * time.Second)
+		r.wantAsked(0)
+		a := r.want(202, "rebootDevice", `{"delay":"8s","commandId":"c1"}`)
+		if a.body["replayed"] != true || a.body["state"] != "scheduled" || a.body["notBefore"] != day0+"04:00:00.000Z" {
+			r.Errorf("answered %v", a.body)
+		}
+	})
+}
+
+// What has a time does not expire before it; what only waits does.
+func TestADistantWindowIsNoReasonToExpire(t *testing.T) {
+	const distant = `{"exclusions":[{"from":"2000-01-01","to":"2000-01-20"}],"windows":[{"start":"02:00","duration":"1h"}],"spread":0}`
+	for name, first := range map[string]string{"before the policy": atTwo, "after it": distant} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(r *rig) {
+				r.desire(7, first)
+				r.want(202, "rebootDevice", rebooty)
+				r.desire(8, distant)
+				if p := r.pending(); p["notBefore"] != "2000-01-21T02:00:00.000Z" || p["expiresAt"] != "2000-01-21T03:00:00.000Z" {
+					r.Errorf("pending is %v", p)
+				}
+				r.pass(20*day + 2*time.Hour + 10*time.Second)
+				r.wantAsked(1)
+			})
+		})
+	}
+	inBubble(t, func(r *rig) {
+		r.desire(7, atTwo)
+		r.door.block("doorOpen")
+		r.want(202, "rebootDevice", rebooty)
+		r.pass(7*day + time.Hour)
+		if last := r.twin("lastReboot"); last["state"] != stateExpired {
+			r.Errorf("lastReboot is %v", last)
+		}
+	})
 }
 
 // The largest policy there may be, what waits for it, and all the rest leave the

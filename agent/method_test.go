@@ -161,6 +161,7 @@ func TestAFileThatCannotBeReadIsNotOverwritten(t *testing.T) {
 			return nil
 		}
 		r.start()
+		r.Desired(iothub.Section{Version: 1}) // until then there may be a policy, which is lost
 		r.want(503, "rebootDevice", `{}`)
 		r.want(503, "rebootDevice", `{"delay":"5m"}`)
 		r.want(200, "unlockDoor", `{}`)

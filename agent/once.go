@@ -156,10 +156,19 @@ func (a *Agent) tooLate(m method, cmd command) (answer, bool) {
 // answers with the operation's present state.
 func (a *Agent) replay(stored *ledger.Answer) answer {
 	ans := replayed(stored)
+	id, ok := ans.payload["operationId"].(string)
+	if ok && ans.status == 200 { // it may wait again, see putBack
+		a.mu.Lock()
+		op := a.pendingLocked(kindReboot)
+		a.mu.Unlock()
+		if op != nil && op.ID == id && op.Phase == ledger.PhaseScheduled {
+			return a.operationAnswer(*op).with("replayed", true)
+		}
+	}
 	if ans.status != 202 {
 		return ans
 	}
-	if id, ok := ans.payload["operationId"].(string); ok {
+	if ok {
 		present, ok := a.operationState(func(op operationRef) bool { return op.id == id })
 		if !ok { // so many came after it that its receipt was forgotten
 			present = reply(200, "the operation has ended; its receipt is no longer kept").with("operationId", id)

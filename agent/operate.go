@@ -94,6 +94,10 @@ func (a *Agent) step(ctx context.Context, op ledger.Operation) time.Duration {
 			return 0
 		}
 		if blockers := a.doorBlockers(); len(blockers) > 0 && !op.Force {
+			if op.Deferred { // nobody waits for it now
+				a.putBack(op, strings.Join(blockers, ", "))
+				return 0
+			}
 			return a.waitForDoor(op, blockers)
 		}
 		return a.ask(ctx, op)

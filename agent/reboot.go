@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"latchd/agent/ledger"
+	"latchd/agent/maintenance"
 )
 
 const (
@@ -114,13 +115,12 @@ func (a *Agent) outsideWindow(op ledger.Operation, g gate) (answer, bool) {
 		}
 		return ans, false
 	}
-	_, isTrusted := a.now()
 	switch {
 	case g.why == "":
 		return answer{}, true
 	case g.reject:
 		return refuse("the maintenance policy rejects a reboot now: " + g.why)
-	case g.notBefore.IsZero() && isTrusted:
+	case g.notBefore.IsZero() && g.why != maintenance.WhyClock:
 		return refuse("the maintenance policy has no opening for a reboot within 366 days")
 	case !op.NotAfter.IsZero() && op.NotAfter.Before(g.notBefore):
 		return refuse("the maintenance policy has no opening for a reboot before notAfter: " + g.why)
@@ -150,10 +150,8 @@ func (a *Agent) newReboot(r rebootRequest, cmd command) (ledger.Operation, gate)
 		op.ExpiresAt = now.Add(expiry)
 	}
 	g := a.gate(op, op.Earliest)
-	op.NotBefore, op.Deferred, op.BlockedBy = g.notBefore, g.deferred, g.blockedBy()
-	if op.NotBefore.After(op.ExpiresAt) && !now.IsZero() { // what has a time is not to expire before it
-		op.ExpiresAt = later(g.closes, op.NotBefore.Add(expiry))
-	}
+	op.NotBefore, op.Closes, op.Deferred, op.BlockedBy = g.notBefore, g.closes, g.deferred, g.blockedBy()
+	op.ExpiresAt = expiresAt(op)
 	if g.why != "" || r.delay > promptly {
 		op.Phase = ledger.PhaseScheduled
 	} else {
@@ -183,7 +181,7 @@ func (a *Agent) joinChanging(op ledger.Operation, r rebootRequest) answer {
 		if wait := a.retryAfter(); wait > r.delay {
 			return tooOften(wait).with("operationId", op.ID)
 		}
-		op.Force, op.Deferred, op.BlockedBy = true, false, ""
+		op.Force, op.Deferred, op.BlockedBy, op.Closes = true, false, "", time.Time{}
 		op.StartUptime = a.Machine.Uptime() + r.delay
 		op.BootID, op.Uptime = a.Boot.ID, a.Machine.Uptime()
 		op.Earliest, op.NotBefore = time.Time{}, time.Time{}
@@ -213,6 +211,9 @@ func (a *Agent) rehearseReboot(ctx context.Context, r rebootRequest) answer {
 	}
 	if !r.force {
 		blockers = append(blockers, a.doorBlockers()...)
+	}
+	if op.Phase == ledger.PhaseScheduled && !op.Force && a.inBootLoop() {
+		blockers = append(blockers, whyBootLoop)
 	}
 	a.mu.Lock()
 	pending := a.pendingLocked(kindReboot)

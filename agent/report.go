@@ -95,6 +95,11 @@ func (a *Agent) pendingDocumentLocked() map[string]any {
 		if !op.NotBefore.IsZero() {
 			one["notBefore"] = formatTime(op.NotBefore)
 		}
+		if !op.NotAfter.IsZero() {
+			one["expiresAt"] = formatTime(op.NotAfter)
+		} else if !op.ExpiresAt.IsZero() {
+			one["expiresAt"] = formatTime(op.ExpiresAt)
+		}
 		if op.Reason != "" {
 			one["reason"] = op.Reason
 		}

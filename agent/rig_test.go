@@ -53,6 +53,13 @@ func (d *fakeDoor) Status() DoorStatus {
 	return DoorStatus{State: "locked", Mode: "resting", Blockers: d.blockers}
 }
 
+// block sets what speaks against a reboot.
+func (d *fakeDoor) block(by ...string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.blockers = by
+}
+
 func (d *fakeDoor) SetPolicy(p DoorPolicy) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -173,6 +180,7 @@ type rig struct {
 	*testing.T
 	dir     string
 	device  string
+	locally Local
 	boot    Boot
 	door    *fakeDoor
 	machine *fakeMachine
@@ -201,7 +209,7 @@ func inBubble(t *testing.T, test func(r *rig)) {
 
 func (r *rig) start() {
 	r.Agent = New(Config{
-		Door: r.door, Machine: r.machine, Clock: r.clock, Boot: r.boot, StateDir: r.dir, Device: r.device,
+		Door: r.door, Machine: r.machine, Clock: r.clock, Boot: r.boot, StateDir: r.dir, Device: r.device, Local: r.locally,
 		Log: slog.New(slog.DiscardHandler), save: r.save,
 	})
 	r.Connect(r.hub)

@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"time"
 
@@ -25,6 +26,7 @@ func (a *Agent) stepScheduled(ctx context.Context, op ledger.Operation) time.Dur
 	if wait, known := a.untilEarliest(op, now, isTrusted); !known {
 		return a.block(op, maintenance.WhyClock)
 	} else if wait > 0 {
+		a.block(op, g.blockedBy())
 		return min(wait, lookAgain) // the wall clock may be stepped meanwhile
 	}
 	if g.why != "" {
@@ -37,7 +39,12 @@ func (a *Agent) stepScheduled(ctx context.Context, op ledger.Operation) time.Dur
 	if !isTrusted && !op.NotAfter.IsZero() {
 		return a.block(op, maintenance.WhyClock)
 	}
-	if by, wait := a.heldBack(); by != "" {
+	// The gate looked at the end of the delay, from which the present may differ by
+	// what the two clocks do.
+	if why, ok := a.inWindow(op); !ok {
+		return a.block(op, why)
+	}
+	if by, wait := a.heldBack(op); by != "" {
 		a.block(op, by)
 		return min(wait, lookAgain)
 	}
@@ -84,7 +91,7 @@ func (a *Agent) untilEarliest(op ledger.Operation, now time.Time, isTrusted bool
 // policy, by the rules of the zone, by a step of the clock, or because a window
 // went by that it could not use.
 func (a *Agent) replan(op ledger.Operation, earliest time.Time, g gate) (changed bool) {
-	if op.Earliest.Equal(earliest) && op.NotBefore.Equal(g.notBefore) && op.Deferred == g.deferred {
+	if op.Earliest.Equal(earliest) && op.NotBefore.Equal(g.notBefore) && op.Closes.Equal(g.closes) && op.Deferred == g.deferred {
 		return false
 	}
 	a.changing.lock()
@@ -93,7 +100,11 @@ func (a *Agent) replan(op ledger.Operation, earliest time.Time, g gate) (changed
 		return true
 	}
 	next := op
-	next.Earliest, next.NotBefore, next.Deferred, next.BlockedBy = earliest, g.notBefore, g.deferred, g.blockedBy()
+	next.Earliest, next.NotBefore, next.Closes, next.Deferred, next.BlockedBy = earliest, g.notBefore, g.closes, g.deferred, g.blockedBy()
+	// A time that went by unused is no reason to live longer.
+	if now := a.trustedNow(); op.NotBefore.IsZero() || op.NotBefore.After(now) {
+		next.ExpiresAt = expiresAt(next)
+	}
 	a.keepChanging(func(o *ledger.Operations) { setPending(o, next) })
 	a.changing.unlock()
 	a.log.Info("a pending operation has another time", "operationId", op.ID, "notBefore", logTime(next.NotBefore), "was", logTime(op.NotBefore), "why", g.why)
@@ -132,9 +143,22 @@ func (a *Agent) expired(op ledger.Operation, now time.Time, isTrusted bool) (las
 	case !op.NotAfter.IsZero():
 		return formatTime(op.NotAfter), isTrusted && now.After(op.NotAfter)
 	case a.inItsBoot(op): // a stepped clock is no reason
-		return "its " + lasts(op).String() + " were over", a.Machine.Uptime()-op.Uptime > lasts(op)
+		return fmt.Sprintf("its %.0f days were over", lasts(op).Hours()/24), a.Machine.Uptime()-op.Uptime > lasts(op)
 	}
 	return formatTime(op.ExpiresAt), isTrusted && !op.ExpiresAt.IsZero() && now.After(op.ExpiresAt)
+}
+
+// expiresAt is when an operation expires whose time is known: that time, or where
+// its window opens later than that, when this closes. What is said to happen at
+// notBefore is not to expire before.
+func expiresAt(op ledger.Operation) time.Time {
+	switch {
+	case op.ExpiresAt.IsZero() || !op.NotBefore.After(op.ExpiresAt):
+		return op.ExpiresAt
+	case op.Closes.IsZero():
+		return op.NotBefore.Add(expiry)
+	}
+	return op.Closes
 }
 
 // lasts is how long the operation waits at most.
@@ -170,7 +194,9 @@ func (a *Agent) block(op ledger.Operation, by string) time.Duration {
 	setPending(&o, blocked)
 	a.remember(o)
 	a.changing.unlock()
-	a.log.Info("a pending operation is blocked", "operationId", op.ID, "by", by)
+	if by != "" {
+		a.log.Info("a pending operation is blocked", "operationId", op.ID, "by", by)
+	}
 	a.report()
 	return recheck
 }

@@ -42,6 +42,7 @@ type Operation struct {
 	StartUptime time.Duration `json:"startUptime,omitempty"` // Earliest on the boot-time clock of BootID
 	NotBefore   time.Time     `json:"notBefore,omitzero"`    // when it is to start: at Earliest, or in a window after it
 	Deferred    bool          `json:"deferred,omitempty"`    // NotBefore, or that there is none, is a maintenance policy's doing
+	Closes      time.Time     `json:"closes,omitzero"`       // the end of the opening that NotBefore is in
 	NotAfter    time.Time     `json:"notAfter,omitzero"`
 	ExpiresAt   time.Time     `json:"expiresAt,omitzero"`
 	RequestedAt time.Time     `json:"requestedAt,omitzero"`
