@@ -321,7 +321,7 @@ func TestALostPolicyIsClosed(t *testing.T) {
 // then, the machine is asked inside the window, once.
 func TestTheClockJumpsInEachPhase(t *testing.T) {
 	const year = 365 * 24 * time.Hour
-	for _, phase := range []string{"scheduled", "delayed", "accepted", "asked"} {
+	for _, phase := range []string{"scheduled", "another boot", "delayed", "accepted", "asked"} {
 		for _, jump := range []time.Duration{-24 * time.Hour, -time.Hour, time.Hour, 24 * time.Hour, -10 * year, 10 * year} {
 			t.Run(fmt.Sprintf("%s %s", phase, jump), func(t *testing.T) {
 				inBubble(t, func(r *rig) { r.jumpIn(phase, jump) })
@@ -336,6 +336,11 @@ func (r *rig) jumpIn(phase string, jump time.Duration) {
 	case "scheduled":
 		r.want(202, "rebootDevice", rebooty)
 		r.pass(90 * time.Minute)
+	case "another boot":
+		r.want(202, "rebootDevice", rebooty)
+		r.pass(time.Hour)
+		r.reborn("boot-2", "")
+		r.pass(20 * time.Minute)
 	case "delayed":
 		r.pass(2 * time.Hour)
 		r.want(202, "rebootDevice", `{"delay":"20m"}`)

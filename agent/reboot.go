@@ -144,14 +144,14 @@ func (a *Agent) newReboot(r rebootRequest, cmd command) (ledger.Operation, gate)
 		Phase: ledger.PhaseAccepted, BootID: a.Boot.ID, Uptime: a.Machine.Uptime(),
 		RequestedAt: now,
 	}
-	op.StartUptime = op.Uptime + r.delay
+	op.StartUptime, op.EndUptime = op.Uptime+r.delay, op.Uptime+expiry
 	if !now.IsZero() {
 		op.Earliest = now.Add(r.delay)
 		op.ExpiresAt = now.Add(expiry)
 	}
 	g := a.gate(op, op.Earliest)
 	op.NotBefore, op.Closes, op.Deferred, op.BlockedBy = g.notBefore, g.closes, g.deferred, g.blockedBy()
-	op.ExpiresAt = expiresAt(op)
+	op = expireLater(op)
 	if g.why != "" || r.delay > promptly {
 		op.Phase = ledger.PhaseScheduled
 	} else {
@@ -182,8 +182,8 @@ func (a *Agent) joinChanging(op ledger.Operation, r rebootRequest) answer {
 			return tooOften(wait).with("operationId", op.ID)
 		}
 		op.Force, op.Deferred, op.BlockedBy, op.Closes = true, false, "", time.Time{}
-		op.StartUptime = a.Machine.Uptime() + r.delay
 		op.BootID, op.Uptime = a.Boot.ID, a.Machine.Uptime()
+		op.StartUptime, op.EndUptime = op.Uptime+r.delay, op.Uptime+expiry
 		op.Earliest, op.NotBefore = time.Time{}, time.Time{}
 		if now := a.trustedNow(); !now.IsZero() {
 			op.Earliest = now.Add(r.delay)

@@ -2,7 +2,6 @@ package agent
 
 import (
 	"context"
-	"fmt"
 	"strings"
 	"time"
 
@@ -103,7 +102,7 @@ func (a *Agent) replan(op ledger.Operation, earliest time.Time, g gate) (changed
 	next.Earliest, next.NotBefore, next.Closes, next.Deferred, next.BlockedBy = earliest, g.notBefore, g.closes, g.deferred, g.blockedBy()
 	// A time that went by unused is no reason to live longer.
 	if now := a.trustedNow(); op.NotBefore.IsZero() || op.NotBefore.After(now) {
-		next.ExpiresAt = expiresAt(next)
+		next = expireLater(next)
 	}
 	a.keepChanging(func(o *ledger.Operations) { setPending(o, next) })
 	a.changing.unlock()
@@ -123,6 +122,9 @@ func (a *Agent) putBack(op ledger.Operation, why string) {
 	next := op
 	next.Phase, next.BlockedBy, next.Resumed = ledger.PhaseScheduled, clip(why), false
 	next.BootID, next.Uptime = a.Boot.ID, a.Machine.Uptime()
+	if !a.inItsBoot(op) || op.EndUptime == 0 {
+		next.EndUptime = next.Uptime + expiry
+	}
 	next.StartUptime, next.StartedAt = next.Uptime, time.Time{}
 	a.keepChanging(func(o *ledger.Operations) { setPending(o, next) })
 	a.changing.unlock()
@@ -142,31 +144,32 @@ func (a *Agent) expired(op ledger.Operation, now time.Time, isTrusted bool) (las
 	switch {
 	case !op.NotAfter.IsZero():
 		return formatTime(op.NotAfter), isTrusted && now.After(op.NotAfter)
-	case a.inItsBoot(op): // a stepped clock is no reason
-		return fmt.Sprintf("its %.0f days were over", lasts(op).Hours()/24), a.Machine.Uptime()-op.Uptime > lasts(op)
+	case a.inItsBoot(op) && op.EndUptime > 0: // a stepped clock is no reason
+		last = "its time was over"
+		if !op.ExpiresAt.IsZero() {
+			last = formatTime(op.ExpiresAt)
+		}
+		return last, a.Machine.Uptime() > op.EndUptime
 	}
 	return formatTime(op.ExpiresAt), isTrusted && !op.ExpiresAt.IsZero() && now.After(op.ExpiresAt)
 }
 
-// expiresAt is when an operation expires whose time is known: that time, or where
-// its window opens later than that, when this closes. What is said to happen at
+// expireLater lets an operation live until the window in which it is to start has
+// closed, if that is later than it would expire: what is said to happen at
 // notBefore is not to expire before.
-func expiresAt(op ledger.Operation) time.Time {
-	switch {
-	case op.ExpiresAt.IsZero() || !op.NotBefore.After(op.ExpiresAt):
-		return op.ExpiresAt
-	case op.Closes.IsZero():
-		return op.NotBefore.Add(expiry)
+func expireLater(op ledger.Operation) ledger.Operation {
+	end := op.Closes
+	if end.IsZero() {
+		end = op.NotBefore.Add(expiry)
 	}
-	return op.Closes
-}
-
-// lasts is how long the operation waits at most.
-func lasts(op ledger.Operation) time.Duration {
-	if op.ExpiresAt.IsZero() || op.RequestedAt.IsZero() {
-		return expiry
+	if op.ExpiresAt.IsZero() || !op.NotBefore.After(op.ExpiresAt) {
+		return op
 	}
-	return op.ExpiresAt.Sub(op.RequestedAt)
+	if op.EndUptime > 0 {
+		op.EndUptime += end.Sub(op.ExpiresAt)
+	}
+	op.ExpiresAt = end
+	return op
 }
 
 func blockedText(by string) string {

@@ -68,9 +68,9 @@ func judge(o ledger.Operations, boot Boot, uptime time.Duration) (after ledger.O
 // anew: later than asked for, but never earlier.
 func carryOver(op ledger.Operation, boot Boot, uptime time.Duration) ledger.Operation {
 	delay := max(op.StartUptime-op.Uptime, 0)
-	op.StartUptime, op.Uptime = 0, 0
+	op.StartUptime, op.EndUptime, op.Uptime = 0, 0, 0
 	if op.Earliest.IsZero() {
-		op.BootID, op.Uptime, op.StartUptime = boot.ID, uptime, uptime+delay
+		op.BootID, op.Uptime, op.StartUptime, op.EndUptime = boot.ID, uptime, uptime+delay, uptime+expiry
 	}
 	return op
 }
@@ -192,11 +192,18 @@ func settle(o *ledger.Operations, now time.Time, uptime time.Duration) (changed 
 		if op.ExpiresAt.IsZero() {
 			op.ExpiresAt, changed = now.Add(expiry), true
 		}
-		if op.Earliest.IsZero() && op.BootID == o.Boot.ID {
+		switch {
+		case op.Earliest.IsZero() && op.BootID == o.Boot.ID:
 			op.Earliest, changed = now.Add(op.StartUptime-uptime), true
 			if !op.Deferred {
 				op.NotBefore = op.Earliest
 			}
+		case op.BootID != o.Boot.ID:
+			// From here on the boot-time clock of this boot tells its times, so that
+			// no step of the wall clock makes it late, early or void.
+			op.BootID, op.Uptime, changed = o.Boot.ID, uptime, true
+			op.StartUptime = uptime + max(op.Earliest.Sub(now), 1)
+			op.EndUptime = uptime + max(op.ExpiresAt.Sub(now), 1)
 		}
 	}
 	for i := range o.Receipts {

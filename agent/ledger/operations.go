@@ -45,6 +45,7 @@ type Operation struct {
 	Closes      time.Time     `json:"closes,omitzero"`       // the end of the opening that NotBefore is in
 	NotAfter    time.Time     `json:"notAfter,omitzero"`
 	ExpiresAt   time.Time     `json:"expiresAt,omitzero"`
+	EndUptime   time.Duration `json:"endUptime,omitempty"` // ExpiresAt on the boot-time clock of BootID
 	RequestedAt time.Time     `json:"requestedAt,omitzero"`
 	StartedAt   time.Time     `json:"startedAt,omitzero"`
 	BlockedBy   string        `json:"blockedBy,omitempty"`

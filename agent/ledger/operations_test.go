@@ -18,7 +18,7 @@ func sample() Operations {
 		Boot:   Boot{ID: "boot-2", RebootTime: day0},
 		Pending: []Operation{{
 			ID: "op-1", Kind: "rebootDevice", CommandID: "c1", Reason: "because", Force: true, Phase: PhaseScheduled,
-			BootID: "boot-2", Uptime: time.Minute, Earliest: day0, NotBefore: day0, Deferred: true, Closes: day0, StartUptime: time.Hour, NotAfter: day0, ExpiresAt: day0,
+			BootID: "boot-2", Uptime: time.Minute, Earliest: day0, NotBefore: day0, Deferred: true, Closes: day0, StartUptime: time.Hour, NotAfter: day0, ExpiresAt: day0, EndUptime: time.Hour,
 			RequestedAt: day0, BlockedBy: "doorOpen",
 		}},
 		Receipts: []StoredReceipt{{
