@@ -26,15 +26,16 @@ type mark struct {
 var marks = [...]mark{
 	cellClosed:    {"·", "90", "closed"},
 	cellOpen:      {"█", "32", "open"},
+	cellPart:      {"▒", "32", "open in part"},
 	cellExcluded:  {"×", "33", "excluded"},
 	cellSkipped:   {">", "35", "skipped"},
 	cellTwice:     {"2", "35", "twice, closed"},
 	cellTwiceOpen: {"▓", "36", "twice, open in part or whole"},
+	cellBeyond:    {" ", "", ""},
 }
 
-// Draw writes the policy as a picture for people: the days of some weeks, from
-// that of from on, with a row each and a cell for each half hour of civil time; a
-// cell that is partly open shows open. Where clocks change the row says what they
+// Draw writes the policy as a picture for people: some weeks from an instant on,
+// with a row for each day and a cell for each half hour of civil time. Where clocks change the row says what they
 // do, and when it is open in each pass of an hour that comes twice. Below it are
 // the openings after from in local time and in UTC. With color it has the escape
 // sequences of a terminal. It is never wider than 80 columns.
@@ -44,9 +45,12 @@ func Draw(w io.Writer, p *Policy, from time.Time, weeks int, color bool) error {
 	year, month, dayOfMonth := d.from.Date()
 	first := time.Date(year, month, dayOfMonth, 0, 0, 0, 0, time.UTC).Unix() / day
 	days := int64(max(weeks, 1)) * 7
-	tl := p.newTimeline(first, first+days)
-	for i := range days {
-		if i%7 == 0 {
+	end := secondsOf(p.WeeksOn(from, max(weeks, 1)))
+	tl := p.newTimeline(secondsOf(from), end)
+	before := stretchAt(p.Zone, end-1)
+	last := before.date(end - 1)
+	for i := range last - first + 1 {
+		if i%7 == 0 && i < days {
 			d.header(first + i)
 		}
 		d.row(tl.row(first + i))
@@ -108,9 +112,9 @@ func (d *drawing) row(r row) {
 }
 
 func (d *drawing) paint(c cell, n int) string {
-	d.used[c] = true
+	d.used[c] = marks[c].says != ""
 	text := strings.Repeat(marks[c].sign, n)
-	if !d.color {
+	if !d.color || !d.used[c] {
 		return text
 	}
 	return "\x1b[" + marks[c].colour + "m" + text + "\x1b[m"

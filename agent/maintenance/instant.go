@@ -82,3 +82,11 @@ func floorDiv(a, b int64) int64 {
 	}
 	return q
 }
+
+// WeeksOn is that many weeks after an instant by the zone's calendar: when its
+// clocks show the same time again, or would, in the night in which they change.
+func (p *Policy) WeeksOn(t time.Time, weeks int) time.Time {
+	unix := secondsOf(t)
+	s := stretchAt(p.Zone, unix)
+	return time.Unix(s.reach(unix+s.offset+int64(weeks)*7*day), 0).UTC()
+}

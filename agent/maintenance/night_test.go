@@ -1,6 +1,7 @@
 package maintenance
 
 import (
+	"errors"
 	"testing"
 	"time"
 
@@ -213,5 +214,30 @@ func TestAfterFourHundredDays(t *testing.T) {
 	}
 	if s := p.At(time.Date(2026, 5, 1, 3, 0, 0, 0, time.UTC)); s.Open || s.Why != WhyOutside {
 		t.Errorf("outside on an excluded date: %+v", s)
+	}
+}
+
+// A week has 167, 168 or 169 hours.
+func TestWeeksOn(t *testing.T) {
+	for _, row := range []struct {
+		zone, from string
+		weeks      int
+		want       string
+	}{
+		{"Europe/Paris", "2026-03-23T00:00:00+01:00", 1, "2026-03-30T00:00:00+02:00"},
+		{"Europe/Paris", "2026-03-22T02:30:00+01:00", 1, "2026-03-29T03:00:00+02:00"}, // skipped: the change
+		{"Europe/Paris", "2026-10-18T02:30:00+02:00", 1, "2026-10-25T02:30:00+02:00"}, // twice: the first
+		{"Europe/Paris", "2026-10-18T12:00:00+02:00", 2, "2026-11-01T12:00:00+01:00"},
+		{"UTC", "2026-10-18T12:00:00Z", 53, "2027-10-24T12:00:00Z"},
+	} {
+		p, err := Parse(map[string]any{"timeZone": row.zone}, 0)
+		from, err1 := time.Parse(time.RFC3339, row.from)
+		want, err2 := time.Parse(time.RFC3339, row.want)
+		if err := errors.Join(err, err1, err2); err != nil {
+			t.Fatal(err)
+		}
+		if got := p.WeeksOn(from, row.weeks); !got.Equal(want) {
+			t.Errorf("%s, %s and %d weeks: %s, want %s", row.zone, row.from, row.weeks, got.In(p.Zone), want)
+		}
 	}
 }

@@ -18,11 +18,13 @@ type cell byte
 
 const (
 	cellClosed cell = iota
-	cellOpen        // at some time in it
+	cellOpen
+	cellPart // open at some time in it
 	cellExcluded
 	cellSkipped   // the clocks jump over it
 	cellTwice     // the clocks show it twice; closed both times
 	cellTwiceOpen // open at some time in it, in one pass or both
+	cellBeyond    // not in the span that is drawn
 )
 
 // A row is a day of the civil calendar.
@@ -35,15 +37,16 @@ type row struct {
 // A timeline is what there is to know about a span of time.
 type timeline struct {
 	policy    *Policy
+	from, to  int64 // what is drawn: half-open, in seconds of Unix time
 	stretches []stretch
 	open      []span
 	plain     []span // what would be open without exclusions
 }
 
-// newTimeline is good for the civil dates [from, to).
+// newTimeline is of the instants [from, to).
 func (p *Policy) newTimeline(from, to int64) *timeline {
-	first, last := from*day-maxOffset, to*day+maxOffset
-	tl := &timeline{policy: p, open: p.spans(first, last)}
+	first, last := from-day-maxOffset, to+day+maxOffset
+	tl := &timeline{policy: p, from: from, to: to, open: p.spans(first, last)}
 	for s := stretchAt(p.Zone, first-day); s.from < last; s.next() {
 		if n := len(tl.stretches); n > 0 && tl.stretches[n-1].offset == s.offset {
 			tl.stretches[n-1].to = s.to
@@ -75,26 +78,33 @@ func (tl *timeline) row(date int64) row {
 
 // cell sums up the absolute time in which the clocks show this half hour.
 func (tl *timeline) cell(civil int64) cell {
-	var total int64
-	var isOpen, excluded bool
+	var total, open int64
+	var excluded, drawn bool
 	for _, s := range tl.stretches {
 		from, to := max(s.from, civil-s.offset), min(s.to, civil+cellLength-s.offset)
 		if from >= to {
 			continue
 		}
 		total += to - from
-		isOpen = isOpen || len(within(tl.open, from, to)) > 0
+		for _, o := range within(tl.open, from, to) {
+			open += o.to - o.from
+		}
 		excluded = excluded || len(within(tl.plain, from, to)) > 0
+		drawn = drawn || from < tl.to && to > tl.from
 	}
 	switch {
 	case total == 0:
 		return cellSkipped
-	case total > cellLength && isOpen:
+	case !drawn:
+		return cellBeyond
+	case total > cellLength && open > 0:
 		return cellTwiceOpen
 	case total > cellLength:
 		return cellTwice
-	case isOpen:
+	case open == total:
 		return cellOpen
+	case open > 0:
+		return cellPart
 	case excluded || tl.isExcluded(floorDiv(civil, day)):
 		return cellExcluded
 	}

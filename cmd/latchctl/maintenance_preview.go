@@ -64,7 +64,7 @@ func (p *program) maintenancePreview() *cobra.Command {
 // openings lists every opening in the span, as a device reports them.
 func openings(policy *maintenance.Policy, from time.Time, weeks int) []any {
 	next := []any{}
-	for _, opening := range policy.Between(from, from.Add(time.Duration(weeks)*7*24*time.Hour)) {
+	for _, opening := range policy.Between(from, policy.WeeksOn(from, weeks)) {
 		next = append(next, opening.Document(policy.Zone))
 	}
 	return next
