@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -29,10 +30,11 @@ func (p *program) policyFile(name, zone string) (map[string]any, *maintenance.Po
 	if err != nil {
 		return nil, nil, err
 	}
-	if zone != "" {
-		value["timeZone"] = zone
-	}
 	policy, err := maintenance.Parse(value, maintenance.RebootTime)
+	if err == nil && zone != "" { // in place of one that was right
+		value["timeZone"] = zone
+		policy, err = maintenance.Parse(value, maintenance.RebootTime)
+	}
 	if err != nil {
 		return nil, nil, usagef("%s: %w", fileName(name), err)
 	}
@@ -66,6 +68,11 @@ func (p *program) policyValue(name string) (map[string]any, error) {
 	}
 	if err == nil {
 		doc, err = unwrapped(doc)
+	}
+	if windows, has := doc["windows"]; err == nil && has && windows == nil {
+		// To a twin null is absence, and without windows it is always open: the
+		// opposite of what an empty value looks like.
+		err = errors.New("windows is null: leave the key out for always open, or give [] for never")
 	}
 	if err != nil {
 		return nil, usagef("%s: %w", fileName(name), err)

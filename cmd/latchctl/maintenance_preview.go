@@ -34,13 +34,16 @@ func (p *program) maintenancePreview() *cobra.Command {
 	bindPolicyFile(cmd, &file)
 	flags := cmd.Flags()
 	flags.StringVar(&inZone, "zone", "", "time zone in place of the policy's, like Europe/Paris")
-	flags.StringVar(&from, "from", "", "a time like 2026-11-22T02:30:00Z, or a date of the zone (default: now)")
+	flags.StringVar(&from, "from", "", "a time like 2026-11-22T02:30:00Z, or of the zone's clocks: 2026-11-22T02:30, 2026-11-22 (default: now)")
 	flags.IntVar(&weeks, "weeks", defaultWeeks, "how many weeks, 1 to 53")
 	cmd.RunE = p.run(func(_ context.Context, _ []string) error {
 		if weeks < 1 || weeks > mostWeeks {
 			return usagef("--weeks is %d; it must be 1 to %d", weeks, mostWeeks)
 		}
-		if inZone != "" {
+		if cmd.Flags().Changed("zone") {
+			if inZone == "" {
+				return usagef("--zone is empty; leave it out for the policy's own")
+			}
 			if _, _, err := zone.Load(inZone); err != nil {
 				return usagef("--zone: %w", err)
 			}
@@ -77,31 +80,37 @@ func previewFrom(text string, zone *time.Location, now time.Time) (time.Time, er
 	}
 	at, err := time.Parse(time.RFC3339, text)
 	if err != nil {
-		at, err = time.Parse(time.DateOnly, text)
+		at, err = time.Parse(civilMinute, text)
+		if err != nil {
+			at, err = time.Parse(time.DateOnly, text)
+		}
 		if err == nil {
 			at = firstInstant(at, zone)
 		}
 	}
 	// 53 weeks on, it must still be before the year 10000, which no JSON time names.
 	if err != nil || at.Year() < 1970 || at.Year() > 9997 {
-		return at, usagef("--from is %q; it must be a time like 2026-11-22T02:30:00Z or a date like 2026-11-22", text)
+		return at, usagef("--from is %q; it must be a time like 2026-11-22T02:30:00Z, one of the zone's clocks like 2026-11-22T02:30, or a date like 2026-11-22", text)
 	}
 	return at, nil
 }
 
-// firstInstant is when a date begins in a zone: not always at midnight, which
-// some zones skip, and never to be had of time.Date, which is free to choose
-// where midnight comes twice. date is at midnight UTC. No zone is 15 hours from
-// that, and all keep to whole half minutes since 1970.
-func firstInstant(date time.Time, zone *time.Location) time.Time {
+// civilMinute is a time on the face of a clock, in whatever zone.
+const civilMinute = "2006-01-02T15:04"
+
+// firstInstant is when the clocks of a zone first reach a civil time: where they
+// skip it, when they change; of two the first, which time.Date is free not to
+// choose. civil has it in UTC, in whole minutes. No zone is 15 hours from that,
+// and all keep to whole half minutes since 1970.
+func firstInstant(civil time.Time, zone *time.Location) time.Time {
 	const most, step = 15 * time.Hour, 30 * time.Second
-	want := date.Format(time.DateOnly)
-	for at := date.Add(-most); at.Before(date.Add(most)); at = at.Add(step) {
-		if at.In(zone).Format(time.DateOnly) >= want {
+	want := civil.Format(civilMinute)
+	for at := civil.Add(-most); at.Before(civil.Add(most)); at = at.Add(step) {
+		if at.In(zone).Format(civilMinute) >= want {
 			return at
 		}
 	}
-	return date
+	return civil
 }
 
 // wantsColor is true on a terminal, unless its owner wants none

@@ -33,6 +33,9 @@ func policyRows(word string, policy map[string]any) [][]string {
 		}
 		delete(rest, "windows")
 	}
+	if policy != nil && policy["windows"] == nil {
+		add("windows", "always open")
+	}
 	if exclusions, ok := policy["exclusions"].([]any); ok {
 		for _, exclusion := range exclusions {
 			add("excluded", exclusionText(exclusion))

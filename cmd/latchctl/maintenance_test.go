@@ -85,7 +85,8 @@ func TestEveryKeyIsReplaced(t *testing.T) {
 // A policy is readable, in either form, and what is wrong in it is not hidden.
 func TestPolicyRows(t *testing.T) {
 	for _, test := range []struct{ policy, want string }{
-		{`{}`, ``},
+		{`{}`, `windows=always open`},
+		{`{"exclusions":[{"from":"2026-12-24","to":"2026-12-26"}]}`, `windows=always open|excluded=2026-12-24 to 2026-12-26`},
 		{
 			`{"timeZone":"Europe/Paris","windows":[{"start":"02:30","duration":"PT90M","name":"night","days":["mon","tue"]},{"start":"03:00","duration":7200}],
 			 "exclusions":[{"from":"2026-12-24","to":"2026-12-26"},{"from":"2027-01-01","to":"2027-01-01"}],"spread":0,"policy":{"rebootDevice":"allow"}}`,
@@ -149,6 +150,12 @@ func TestPreviewFrom(t *testing.T) {
 		{"UTC", "", "2026-11-22T02:00:00Z"},
 		{"Europe/Paris", "2026-11-22T02:30:00+01:00", "2026-11-22T01:30:00Z"},
 		{"Europe/Paris", "2026-11-22", "2026-11-21T23:00:00Z"},
+		{"Europe/Paris", "2026-11-22T02:30", "2026-11-22T01:30:00Z"},
+		{"Europe/Paris", "2027-03-28T02:30", "2027-03-28T01:00:00Z"},        // was skipped
+		{"Europe/Paris", "2027-10-31T02:30", "2027-10-31T00:30:00Z"},        // was there twice
+		{"Pacific/Apia", "2011-12-30T12:00", "2011-12-30T10:00:00Z"},        // a day that was left out
+		{"Australia/Lord_Howe", "2026-10-04T02:15", "2026-10-03T15:30:00Z"}, // skips half an hour
+		{"Europe/Paris", "2026-11-22T24:00", ""},
 		{"Pacific/Kiritimati", "2026-11-22", "2026-11-21T10:00:00Z"},
 		{"America/Sao_Paulo", "2018-11-04", "2018-11-04T03:00:00Z"}, // began at 01:00
 		{"America/Havana", "2026-11-01", "2026-11-01T04:00:00Z"},    // had midnight twice
