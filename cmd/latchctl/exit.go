@@ -34,7 +34,7 @@ var exitCodes = []struct {
 	{exitOK, "done"},
 	{exitUnexpected, "something unexpected failed"},
 	{exitUsage, "wrong usage or bad input; nothing was sent"},
-	{exitRefused, "the hub refused (400, 401, 403, 404, 409, 412, 413, 429)"},
+	{exitRefused, "the hub refused (400, 401, 403, 404, 409, 412, 413, 429), or --where of maintenance matches no device"},
 	{exitNoAnswer, "the device is not online, or did not answer in time"},
 	{exitDevice, "the device answered with a status of 400 or more, or a reboot or a job failed or was cancelled"},
 	{exitWaited, "what was waited for did not happen in time; it may still happen"},
@@ -65,6 +65,11 @@ type waitError struct{ text string }
 
 func (e *waitError) Error() string { return e.text }
 
+// nobodyError says that a condition selects no device.
+type nobodyError struct{ condition string }
+
+func (e *nobodyError) Error() string { return "no device matches --where " + e.condition }
+
 // report prints the error, if there is one, as one line with a hint, and
 // gives the exit code.
 func (p *program) report(ctx context.Context, err error) int {
@@ -93,6 +98,9 @@ func classify(ctx context.Context, err error) (code int, hint string) {
 	}
 	if _, ok := errors.AsType[*deviceError](err); ok {
 		return exitDevice, ""
+	}
+	if _, ok := errors.AsType[*nobodyError](err); ok {
+		return exitRefused, "on Azure IoT Hub a query trails changes by seconds; see with `latchctl query` which devices there are"
 	}
 	if _, ok := errors.AsType[*waitError](err); ok {
 		return exitWaited, ""

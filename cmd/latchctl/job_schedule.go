@@ -96,7 +96,10 @@ func (p *program) schedule(ctx context.Context, r rest.JobRequest, wait waitFlag
 		return err
 	}
 	defer hub.Close()
-	made, err := p.createJob(ctx, hub, r)
+	if _, err := p.tellMatches(ctx, hub, r); err != nil {
+		return err
+	}
+	made, err := createJob(ctx, hub, r)
 	if err != nil {
 		return err
 	}
@@ -106,11 +109,7 @@ func (p *program) schedule(ctx context.Context, r rest.JobRequest, wait waitFlag
 	return p.waitJob(ctx, hub, r.JobID, wait.limit(r, time.Now()), jobFailure)
 }
 
-// createJob says how many devices match and creates the job.
-func (p *program) createJob(ctx context.Context, hub *service.Client, r rest.JobRequest) (rest.Job, error) {
-	if err := p.tellMatches(ctx, hub, r); err != nil {
-		return rest.Job{}, err
-	}
+func createJob(ctx context.Context, hub *service.Client, r rest.JobRequest) (rest.Job, error) {
 	made, err := hub.CreateJob(ctx, r)
 	if unreachable, ok := errors.AsType[*service.UnreachableError](err); ok && unreachable.MaybeSent {
 		err = withHint(err, "the job may have been created: `latchctl job show %s`", r.JobID)
@@ -125,20 +124,22 @@ const jobRate = 10
 // manyDevices is from where on the estimate is worth a line.
 const manyDevices = 100
 
+const unknownMatches = -1
+
 // tellMatches says how many devices the condition selects now. A condition
 // that the hub cannot read is an error; that it cannot count at the moment is
-// not, because the job itself may well succeed.
-func (p *program) tellMatches(ctx context.Context, hub *service.Client, r rest.JobRequest) error {
+// not, because the job itself may well succeed: then it gives unknownMatches.
+func (p *program) tellMatches(ctx context.Context, hub *service.Client, r rest.JobRequest) (int, error) {
 	n, err := hub.Count(ctx, r.QueryCondition)
 	if no, ok := errors.AsType[*iothub.Error](err); ok && no.Status() == http.StatusBadRequest {
-		return explainCondition(err)
+		return 0, explainCondition(err)
 	}
 	if err != nil {
 		if ctx.Err() != nil {
-			return err
+			return 0, err
 		}
 		fmt.Fprintln(p.stderr, clean(redact("cannot tell how many devices match: "+err.Error())))
-		return nil
+		return unknownMatches, nil
 	}
 	text := fmt.Sprintf("job %s: %s match", r.JobID, devices(n))
 	if n == 1 {
@@ -149,7 +150,7 @@ func (p *program) tellMatches(ctx context.Context, hub *service.Client, r rest.J
 			jobRate, (time.Duration(n) * time.Second / jobRate).Round(time.Second))
 	}
 	fmt.Fprintln(p.stderr, text)
-	return nil
+	return n, nil
 }
 
 // explainCondition says of a query that the hub could not carry out how the

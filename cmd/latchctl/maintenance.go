@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -116,7 +117,7 @@ func (p *program) changeOne(ctx context.Context, device string, policy map[strin
 		return err
 	}
 	if err := isDesired(after, policy); err != nil {
-		return err
+		return p.printUnmet(maintenanceOf(after), err)
 	}
 	if policy == nil {
 		p.tellCleared()
@@ -124,14 +125,25 @@ func (p *program) changeOne(ctx context.Context, device string, policy map[strin
 	if flags.noWait {
 		return p.printMaintenance(maintenanceOf(after))
 	}
-	view, err := p.awaitAnswer(ctx, hub, maintenanceOf(after), flags.timeout)
+	view, err := p.awaitAnswer(ctx, hub, maintenanceOf(after), policy, flags.timeout)
 	if err != nil {
-		return withHint(err, "look later with `latchctl maintenance show %s`", device)
+		return p.printUnmet(view, withHint(err, "look later with `latchctl maintenance show %s`", device))
 	}
 	if err := p.printMaintenance(view); err != nil {
 		return err
 	}
 	return view.failure()
+}
+
+// printUnmet shows programs how things stand where what was waited for did not
+// happen. People are told by the error.
+func (p *program) printUnmet(view maintenanceView, unmet error) error {
+	if _, ok := errors.AsType[*waitError](unmet); ok && p.wantsJSON() {
+		if err := p.printJSON(view); err != nil {
+			return err
+		}
+	}
+	return unmet
 }
 
 // tellCleared says what it means that a policy is gone.
@@ -146,12 +158,20 @@ func isDesired(twin rest.Twin, policy map[string]any) error {
 	if policy == nil && !has || policy != nil && iothub.Equal(got, policy) {
 		return nil
 	}
-	return withHint(fmt.Errorf("the twin of %s holds another policy than was sent: somebody changed it at the same time", twin.DeviceID),
+	text := "holds another policy than was sent"
+	switch {
+	case policy == nil:
+		text = "holds a policy again"
+	case !has:
+		text = "holds no policy any more"
+	}
+	return withHint(&waitError{fmt.Sprintf("the twin of %s %s: somebody changed it at the same time", twin.DeviceID, text)},
 		"look with `latchctl maintenance show %s`, then set it again", twin.DeviceID)
 }
 
-// awaitAnswer waits until the device has answered the version of a view.
-func (p *program) awaitAnswer(ctx context.Context, hub *service.Client, view maintenanceView, limit time.Duration) (maintenanceView, error) {
+// awaitAnswer waits until the device has answered the version of a view, which
+// desires this policy. An answer to what somebody else put there meanwhile is none.
+func (p *program) awaitAnswer(ctx context.Context, hub *service.Client, view maintenanceView, policy map[string]any, limit time.Duration) (maintenanceView, error) {
 	var (
 		shown   = p.progress()
 		began   = time.Now()
@@ -166,13 +186,21 @@ func (p *program) awaitAnswer(ctx context.Context, hub *service.Client, view mai
 			return false, err
 		}
 		view = maintenanceOf(twin)
-		shown.show(view.headline(), fmt.Sprintf(", %d s", int(time.Since(began).Seconds())))
+		if err := isDesired(twin, policy); err != nil {
+			return false, err
+		}
+		if view.Answer == unanswered { // the answer itself is the result
+			shown.show(view.headline(), fmt.Sprintf(", %d s", int(time.Since(began).Seconds())))
+		}
 		return view.Answer != unanswered, nil
 	})
 	shown.end()
 	if err != nil && ctx.Err() == nil && waiting.Err() != nil {
 		text := fmt.Sprintf("%s has not answered version %d within %s", device, version, limit)
-		if view.ConnectionState == rest.StateDisconnected {
+		switch absence(view.DeviceStatus, view.ConnectionState) {
+		case "disabled":
+			text += ": it is disabled, and cannot answer until the hub lets it connect"
+		case "not connected":
 			text += ": it is not connected, and will answer when it is"
 		}
 		err = &waitError{text}

@@ -1,9 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -16,6 +18,7 @@ import (
 // fleetAnswer is what one of many devices says to its policy.
 type fleetAnswer struct {
 	DeviceID        string `json:"deviceId"`
+	DeviceStatus    string `json:"status,omitempty"` // disabled: the hub lets it not connect
 	ConnectionState string `json:"connectionState"`
 	DesiredVersion  int64  `json:"desiredVersion"`
 	Answer          string `json:"answer"`
@@ -52,26 +55,34 @@ func (p *program) changeMany(ctx context.Context, r rest.JobRequest, flags answe
 		return err
 	}
 	defer hub.Close()
-	made, err := p.createJob(ctx, hub, r)
+	n, err := p.tellMatches(ctx, hub, r)
 	if err != nil {
 		return err
 	}
-	if (*r.UpdateTwin.Properties.Desired)[maintenanceKey] == nil {
+	if n == 0 {
+		return &nobodyError{r.QueryCondition}
+	}
+	made, err := createJob(ctx, hub, r)
+	if err != nil {
+		return err
+	}
+	told := *r.UpdateTwin.Properties.Desired
+	if told[maintenanceKey] == nil {
 		p.tellCleared()
 	}
 	if flags.noWait {
-		return p.printJob(jobView{Job: made})
+		return p.printTold(made, max(n, 0))
 	}
 	job, err := p.awaitJob(ctx, hub, r.JobID, (&waitFlags{}).limit(r, time.Now()))
 	if err != nil {
 		return err
 	}
-	answers, err := p.awaitAnswers(ctx, hub, r, flags.timeout)
-	if err != nil {
-		return err
+	if s := job.DeviceJobStatistics; s != nil && s.DeviceCount == 0 && job.Status == rest.JobCompleted {
+		return &nobodyError{r.QueryCondition}
 	}
-	if s := job.DeviceJobStatistics; s != nil && s.SucceededCount != len(answers) {
-		fmt.Fprintf(p.stderr, "job %s changed %s; the condition selects %d now\n", job.JobID, devices(s.SucceededCount), len(answers))
+	answers, err := p.awaitAnswers(ctx, hub, job, told, flags.timeout)
+	if err != nil {
+		return withHint(err, "see whom it told with `latchctl job show %s --devices`", job.JobID)
 	}
 	view := fleetView{JobID: job.JobID, fleetSum: sumOf(answers), Devices: answers}
 	// Those that did as they were told are a number: among a thousand lines of
@@ -81,6 +92,15 @@ func (p *program) changeMany(ctx context.Context, r rest.JobRequest, flags answe
 		return err
 	}
 	return view.failure(job)
+}
+
+// printTold shows a job that nobody waits for. Of n devices that it will tell,
+// none has answered.
+func (p *program) printTold(made rest.Job, n int) error {
+	if p.wantsJSON() {
+		return p.printJSON(fleetView{JobID: made.JobID, fleetSum: fleetSum{Unanswered: n}, Devices: []fleetAnswer{}})
+	}
+	return p.printJob(jobView{Job: made})
 }
 
 // failure is the verdict on a change: the job's own failure first, then the
@@ -94,61 +114,34 @@ func (v fleetView) failure(job rest.Job) error {
 			"a device that names a key which the file does not have holds it from before: `latchctl maintenance set DEVICE` removes it")
 	}
 	if v.Unanswered > 0 {
-		return withHint(&waitError{"no answer yet from " + devices(v.Unanswered)},
-			"look again with `latchctl maintenance show --where`, the same condition")
+		return withHint(&waitError{"no answer yet from " + devices(v.Unanswered)}, "%s", v.lookAgain())
+	}
+	if s := job.DeviceJobStatistics; s != nil && s.SucceededCount > len(v.Devices) {
+		return withHint(&waitError{fmt.Sprintf("job %s told %s, and the hub does not say yet which: %d are known",
+			job.JobID, devices(s.SucceededCount), len(v.Devices))}, "see them with `latchctl job show %s --devices`", job.JobID)
 	}
 	return nil
 }
 
-const (
-	answerColumns = "deviceId, connectionState, properties.desired.$version AS desiredVersion, " +
-		"properties.desired.maintenance AS wanted, properties.reported.maintenance.ac AS ac, " +
-		"properties.reported.maintenance.av AS av, properties.reported.maintenance.ad AS ad"
-
-	// connectedAndSilent are the devices that are about to answer. Of two
-	// properties that a device has and one that it has not, only IS_DEFINED
-	// says something.
-	connectedAndSilent = "connectionState = 'Connected' AND (" +
-		"IS_DEFINED(properties.desired.maintenance) AND NOT IS_DEFINED(properties.reported.maintenance.av) OR " +
-		"NOT IS_DEFINED(properties.desired.maintenance) AND IS_DEFINED(properties.reported.maintenance.av) OR " +
-		"properties.reported.maintenance.av < properties.desired.$version)"
-)
-
-// and joins two conditions.
-func and(condition, more string) string {
-	if condition == "*" {
-		return more
+// lookAgain says how to ask those again that are silent. The condition of the
+// job may be one that the change itself took them out of.
+func (v fleetView) lookAgain() string {
+	const few = 5
+	var ids []string
+	for _, a := range v.Devices {
+		if a.Answer == unanswered {
+			ids = append(ids, a.DeviceID)
+		}
 	}
-	return "(" + condition + ") AND (" + more + ")"
+	if len(ids) > few {
+		return "look again with `latchctl maintenance show --where`, and a condition that selects them"
+	}
+	return "look again with `latchctl maintenance show --where \"" + amongCondition(ids) + "\"`"
 }
 
-// awaitAnswers waits until no device that is connected owes an answer to what
-// the job told it, or the time is over, which is no error: it gives what they
-// said until then.
-func (p *program) awaitAnswers(ctx context.Context, hub *service.Client, r rest.JobRequest, limit time.Duration) (answers []fleetAnswer, err error) {
-	shown := p.progress()
-	defer shown.end()
-	waiting, stop := context.WithTimeout(ctx, limit)
-	defer stop()
-	told := *r.UpdateTwin.Properties.Desired
-	err = service.Poll(waiting, func(ctx context.Context) (bool, error) {
-		n, err := hub.Count(ctx, and(r.QueryCondition, connectedAndSilent))
-		if n == 0 && err == nil { // what all say is worth reading, and may still be of before
-			answers, err = readAnswers(ctx, hub, r.QueryCondition, told)
-			n = len(slices.DeleteFunc(slices.Clone(answers), func(a fleetAnswer) bool {
-				return a.Answer != unanswered || a.ConnectionState == rest.StateDisconnected
-			}))
-		}
-		if err == nil && n > 0 {
-			shown.show("waiting for what the devices say", fmt.Sprintf(": %d to go", n))
-		}
-		return n == 0, err
-	})
-	if err == nil || ctx.Err() != nil || waiting.Err() == nil {
-		return answers, err
-	}
-	return readAnswers(ctx, hub, r.QueryCondition, told)
-}
+const answerColumns = "deviceId, status, connectionState, properties.desired.$version AS desiredVersion, " +
+	"properties.desired.maintenance AS wanted, properties.reported.maintenance.ac AS ac, " +
+	"properties.reported.maintenance.av AS av, properties.reported.maintenance.ad AS ad"
 
 // readAnswers asks what the devices say, in one query. A device whose twin does
 // not show yet what it was told has not answered that, whatever it has answered:
@@ -180,7 +173,8 @@ func answerOfRow(row json.RawMessage, told map[string]any) (fleetAnswer, error) 
 		return fleetAnswer{}, err
 	}
 	a := fleetAnswer{
-		DeviceID: textOf(doc, "deviceId"), ConnectionState: textOf(doc, "connectionState"), DesiredVersion: wholeOf(doc, "desiredVersion"),
+		DeviceID: textOf(doc, "deviceId"), DeviceStatus: textOf(doc, "status"),
+		ConnectionState: textOf(doc, "connectionState"), DesiredVersion: wholeOf(doc, "desiredVersion"),
 	}
 	if doc["av"] != nil {
 		a.acknowledgement = &acknowledgement{
@@ -211,11 +205,11 @@ func (p *program) printAnswers(v fleetView, listed []fleetAnswer) error {
 	}); err != nil || len(listed) == 0 {
 		return err
 	}
-	table := [][]string{{"DEVICE", "DESIRED", "ANSWERED", "STATUS", "DESCRIPTION"}}
+	table := [][]string{{"DEVICE", "DESIRED", "ANSWERED", "STATUS", "CONNECTION", "DESCRIPTION"}}
 	for _, a := range listed {
-		line := []string{a.DeviceID, fmt.Sprint(a.DesiredVersion), "", "", ""}
+		line := []string{a.DeviceID, fmt.Sprint(a.DesiredVersion), "", "", cmp.Or(absence(a.DeviceStatus, a.ConnectionState), "connected"), ""}
 		if a.acknowledgement != nil {
-			line[2], line[3], line[4] = fmt.Sprint(a.Version), fmt.Sprint(a.Status), shorten(a.Description)
+			line[2], line[3], line[5] = fmt.Sprint(a.Version), fmt.Sprint(a.Status), shorten(a.Description)
 		}
 		table = append(table, line)
 	}
@@ -225,14 +219,32 @@ func (p *program) printAnswers(v fleetView, listed []fleetAnswer) error {
 
 // silence counts those that have not answered, and how many of them cannot.
 func (v fleetView) silence() string {
-	away := 0
+	why := map[string]int{}
 	for _, a := range v.Devices {
-		if a.Answer == unanswered && a.ConnectionState == rest.StateDisconnected {
-			away++
+		if a.Answer == unanswered {
+			why[absence(a.DeviceStatus, a.ConnectionState)]++
 		}
 	}
-	if away == 0 {
+	delete(why, "")
+	var parts []string
+	for _, reason := range slices.Sorted(maps.Keys(why)) {
+		parts = append(parts, fmt.Sprintf("%d %s", why[reason], reason))
+	}
+	if len(parts) == 0 {
 		return fmt.Sprint(v.Unanswered)
 	}
-	return fmt.Sprintf("%d (%d not connected)", v.Unanswered, away)
+	return fmt.Sprintf("%d (%s)", v.Unanswered, strings.Join(parts, ", "))
+}
+
+// absence says why a device does not answer now, "" where nothing is in the way.
+func absence(status, connection string) string {
+	switch {
+	case status == rest.StatusDisabled:
+		return "disabled"
+	case connection == rest.StateDisconnected:
+		return "not connected"
+	case connection == "":
+		return "not found"
+	}
+	return ""
 }

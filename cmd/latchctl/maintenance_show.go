@@ -67,5 +67,8 @@ func (p *program) showMaintenanceOfMany(ctx context.Context, condition string) e
 	if err != nil {
 		return err
 	}
+	if len(answers) == 0 {
+		return &nobodyError{condition}
+	}
 	return p.printAnswers(fleetView{fleetSum: sumOf(answers), Devices: answers}, answers)
 }

@@ -5,7 +5,10 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
+	"time"
 
+	"latchd/agent/maintenance"
 	"latchd/iothub/rest"
 )
 
@@ -42,6 +45,7 @@ func (a *acknowledgement) answer(desired bool, version int64) string {
 // maintenanceView is what there is to know of one device's maintenance.
 type maintenanceView struct {
 	DeviceID        string         `json:"deviceId"`
+	DeviceStatus    string         `json:"status,omitempty"` // disabled: the hub lets it not connect
 	ConnectionState string         `json:"connectionState"`
 	DesiredVersion  int64          `json:"desiredVersion"`
 	Answer          string         `json:"answer"`                // accepted, refused, unanswered, none
@@ -56,8 +60,8 @@ type maintenanceView struct {
 func maintenanceOf(twin rest.Twin) maintenanceView {
 	desired, reported := twin.Properties.Desired, twin.Properties.Reported
 	v := maintenanceView{
-		DeviceID: twin.DeviceID, ConnectionState: twin.ConnectionState, DesiredVersion: wholeOf(desired, "$version"),
-		Desired: desired[maintenanceKey],
+		DeviceID: twin.DeviceID, DeviceStatus: twin.Status, ConnectionState: twin.ConnectionState,
+		DesiredVersion: wholeOf(desired, "$version"), Desired: desired[maintenanceKey],
 	}
 	v.Maintenance, _ = reported[maintenanceKey].(map[string]any)
 	v.Status, _ = reported["maintenanceStatus"].(map[string]any)
@@ -81,21 +85,21 @@ func wholeOf(doc map[string]any, key string) int64 {
 
 // headline says in a line what the device made of what it was told.
 func (v maintenanceView) headline() string {
+	away := absence(v.DeviceStatus, v.ConnectionState)
+	if away != "" {
+		away = ", " + away
+	}
 	switch v.Answer {
 	case accepted, refused:
-		text := fmt.Sprintf("%s: %s, version %d", v.DeviceID, v.Answer, v.ack.Version)
+		text := fmt.Sprintf("%s: %s, version %d%s", v.DeviceID, v.Answer, v.ack.Version, away)
 		if v.ack.Description != "" {
 			text += ": " + v.ack.Description
 		}
 		return text
 	case noPolicy:
-		return v.DeviceID + ": no policy, always open"
+		return v.DeviceID + ": no policy, always open" + away
 	}
-	text := fmt.Sprintf("%s: no answer yet to version %d", v.DeviceID, v.DesiredVersion)
-	if v.ConnectionState == rest.StateDisconnected {
-		text += ", not connected"
-	}
-	return text
+	return fmt.Sprintf("%s: no answer yet to version %d%s", v.DeviceID, v.DesiredVersion, away)
 }
 
 // failure is the error of a device that refused.
@@ -112,18 +116,18 @@ func (p *program) printMaintenance(v maintenanceView) error {
 		return p.printJSON(v)
 	}
 	fmt.Fprintln(p.stdout, clean(v.headline()))
-	if err := p.printTable(v.rows()); err != nil {
+	now := time.Now()
+	if err := p.printTable(v.rows(now)); err != nil {
 		return err
 	}
-	next, _ := v.Status["next"].([]any)
-	if err := p.printOpenings(next); err != nil {
+	if err := p.printOpenings(v.openings(now)); err != nil {
 		return err
 	}
 	return p.printPending(v.Pending)
 }
 
 // rows are the policy in force and how things stand by it.
-func (v maintenanceView) rows() [][]string {
+func (v maintenanceView) rows(now time.Time) [][]string {
 	var rows [][]string
 	add := func(name, value string) {
 		if value != "" {
@@ -138,26 +142,58 @@ func (v maintenanceView) rows() [][]string {
 			add("in force", "nothing")
 		}
 	}
-	rows = append(rows, policyRows("in force", inForce)...)
+	if len(inForce) > 0 { // a device says {} where it has none; a policy has more
+		rows = append(rows, policyRows("in force", inForce)...)
+	}
 	if v.Status == nil {
 		return rows
 	}
+	word := "now"
+	if absence(v.DeviceStatus, v.ConnectionState) != "" {
+		word = "last reported" // nobody knows what became of it
+	}
+	add(word, v.state(now))
+	add("zone data", textOf(v.Status, "zoneData"))
+	return rows
+}
+
+// state is how things stand at the windows, as the device said it last.
+func (v maintenanceView) state(now time.Time) string {
 	state := "closed"
 	if textOf(v.Status, "open") == "true" {
 		state = "open"
 	}
-	if why := textOf(v.Status, "why"); why != "" {
+	why, window := textOf(v.Status, "why"), textOf(v.Status, "window")
+	switch {
+	case window != "":
+		state += ", " + strings.TrimSpace(why+" "+window)
+	case why != "" && why != maintenance.WhyWindow: // where it is always open, no window is
 		state += ", " + why
 	}
-	if window := textOf(v.Status, "window"); window != "" {
-		state += " " + window
-	}
-	if closes := textOf(v.Status, "closesAt"); closes != "" {
+	closes := textOf(v.Status, "closesAt")
+	switch {
+	case closes == "":
+	case isOver(closes, now):
+		state += ", which was to end at " + closes
+	default:
 		state += ", until " + closes
 	}
-	add("now", state)
-	add("zone data", textOf(v.Status, "zoneData"))
-	return rows
+	return state
+}
+
+// isOver tells whether a reported time has passed.
+func isOver(reported string, now time.Time) bool {
+	at, err := time.Parse(time.RFC3339, reported)
+	return err == nil && at.Before(now)
+}
+
+// openings are those that were reported as the next and are not over.
+func (v maintenanceView) openings(now time.Time) []any {
+	next, _ := v.Status["next"].([]any)
+	return slices.DeleteFunc(slices.Clone(next), func(element any) bool {
+		opening, _ := element.(map[string]any)
+		return isOver(textOf(opening, "closesAt"), now)
+	})
 }
 
 // printOpenings shows the next openings.
@@ -181,11 +217,11 @@ func (p *program) printPending(pending map[string]any) error {
 	if len(pending) == 0 {
 		return nil
 	}
-	table := [][]string{{"PENDING", "OPERATION", "STATE", "NOT BEFORE", "BLOCKED BY", "REASON"}}
+	table := [][]string{{"PENDING", "OPERATION", "STATE", "NOT BEFORE", "EXPIRES", "BLOCKED BY", "REASON"}}
 	for _, id := range slices.Sorted(maps.Keys(pending)) {
 		op, _ := pending[id].(map[string]any)
 		table = append(table, []string{
-			id, textOf(op, "kind"), textOf(op, "state"), textOf(op, "notBefore"), textOf(op, "blockedBy"), textOf(op, "reason"),
+			id, textOf(op, "kind"), textOf(op, "state"), textOf(op, "notBefore"), textOf(op, "expiresAt"), textOf(op, "blockedBy"), textOf(op, "reason"),
 		})
 	}
 	fmt.Fprintln(p.stdout)

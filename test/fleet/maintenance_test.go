@@ -102,6 +102,19 @@ func TestMaintenanceOfManyDevices(t *testing.T) {
 	// where it is; told by itself, the device is rid of it.
 	f.Output("latchctl", "maintenance", "set", "d-0023", "--file", f.Path("windows.json"), "--wait-timeout", "5m")
 
+	// A condition that the change itself takes its devices out of.
+	out, code := f.Try("latchctl", "maintenance", "clear", "--where", "IS_DEFINED(properties.desired.maintenance)", "-o", "json", "--wait-timeout", "5m")
+	var cleared answers
+	if err := json.Unmarshal([]byte(out), &cleared); err != nil {
+		t.Fatal(err)
+	}
+	// A device that never connected has reported no policy that it could take back.
+	if code != 0 || cleared.None != n || len(cleared.Devices) != n {
+		t.Errorf("clear: exit status %d, %d rows, %d without a policy; wanted were %d", code, len(cleared.Devices), cleared.None, n)
+	}
+	if out, code := f.Try("latchctl", "maintenance", "clear", "--where", "IS_DEFINED(properties.desired.maintenance)"); code != 3 {
+		t.Errorf("clear of nobody: exit status %d\n%s", code, out)
+	}
 	if out, code := f.Try("latchctl", "maintenance", "clear", "--where", "tags.site='lab'", "--wait-timeout", "5m"); code != 0 {
 		t.Errorf("clear: exit status %d\n%s", code, out)
 	}
