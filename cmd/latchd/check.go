@@ -49,9 +49,12 @@ func (p program) check(ctx context.Context, args []string) int {
 		if err != nil {
 			return p.failed(err)
 		}
-		fmt.Fprintf(p.stdout, "%s\n", text)
-	} else {
-		fmt.Fprint(p.stdout, checkTable(results))
+		_, err = fmt.Fprintf(p.stdout, "%s\n", text)
+		if err != nil {
+			return p.unwritten(err)
+		}
+	} else if _, err := fmt.Fprint(p.stdout, checkTable(results)); err != nil {
+		return p.unwritten(err)
 	}
 	if count(results, health.Error) > 0 {
 		return exitFailure

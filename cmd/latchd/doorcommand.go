@@ -107,7 +107,9 @@ func (p program) ask(ctx context.Context, flags askFlags, req controlRequest, te
 		return p.failed(err)
 	}
 	if *flags.output == "json" {
-		fmt.Fprintf(p.stdout, "%s\n", answer.Payload)
+		if _, err := fmt.Fprintf(p.stdout, "%s\n", answer.Payload); err != nil {
+			return p.unwritten(err)
+		}
 	}
 	if answer.Status >= 300 {
 		if *flags.output != "json" {
@@ -125,9 +127,17 @@ func (p program) ask(ctx context.Context, flags askFlags, req controlRequest, te
 		if err != nil {
 			return p.failed(fmt.Errorf("read the service's answer: %w", err))
 		}
-		fmt.Fprintln(p.stdout, line)
+		if _, err := fmt.Fprintln(p.stdout, line); err != nil {
+			return p.unwritten(err)
+		}
 	}
 	return exitOK
+}
+
+// unwritten is for an answer that came and went nowhere: on a full disk half a
+// file must not pass for a whole one.
+func (p program) unwritten(err error) int {
+	return p.failed(fmt.Errorf("write the answer: %w", err))
 }
 
 // doorDocument is the door as the agent reports it.
