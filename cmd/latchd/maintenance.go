@@ -49,40 +49,77 @@ func (p program) maintenance(ctx context.Context, args []string) int {
 		return p.misused("latchd maintenance", err.Error())
 	}
 	return p.ask(ctx, flags, controlRequest{Command: "maintenance"}, func(payload []byte) (string, error) {
-		doc, err := iothub.DecodeObject(payload)
-		if err != nil {
-			return "", err
-		}
-		var shown maintenanceDocument
-		if err := json.Unmarshal(payload, &shown); err != nil {
-			return "", err
-		}
-		var text strings.Builder
-		if policy, has := doc["policy"]; has {
-			err = drawPolicy(&text, policy, time.Now(), *weeks, p.wantsColor())
-		} else {
-			fmt.Fprintln(&text, shown.withoutPolicy())
-		}
-		if err != nil {
-			return "", err
-		}
-		shown.table(&text)
-		return strings.TrimRight(text.String(), "\n"), nil
+		return maintenanceText(payload, time.Now(), *weeks, p.wantsColor())
 	})
 }
 
-// drawPolicy draws the policy in force.
-func drawPolicy(to io.Writer, value any, from time.Time, weeks int, color bool) error {
+// maintenanceText makes what a person reads of the service's answer.
+func maintenanceText(payload []byte, now time.Time, weeks int, color bool) (string, error) {
+	doc, err := iothub.DecodeObject(payload)
+	if err != nil {
+		return "", err
+	}
+	var shown maintenanceDocument
+	if err := json.Unmarshal(payload, &shown); err != nil {
+		return "", err
+	}
+	var text strings.Builder
+	value, has := doc["policy"]
+	if !has {
+		fmt.Fprintln(&text, shown.withoutPolicy())
+		shown.table(&text)
+		return strings.TrimRight(text.String(), "\n"), nil
+	}
 	policy, err := maintenance.Parse(value, 0) // whether a window is long enough the agent has judged
 	if err != nil {
-		return err
+		return "", err
 	}
-	return maintenance.Draw(to, policy, from, weeks, color)
+	if shown.Status.Why == maintenance.WhyClock {
+		// A picture begins now, and nobody knows when that is.
+		fmt.Fprintln(&text, "The clock is not to be believed yet. Until it is, the windows stay closed, and which\n"+
+			"days come next cannot be drawn.")
+		fmt.Fprintf(&text, "\n%s (%s): %s\n", policy.Zone, policy.Data, policy.Summary())
+		shown.Policy.list(&text)
+	} else if err := maintenance.Draw(&text, policy, now, weeks, color); err != nil {
+		return "", err
+	}
+	shown.table(&text)
+	return strings.TrimRight(text.String(), "\n"), nil
+}
+
+// policyDocument is a policy as it was acknowledged: names, days and durations in
+// seconds are all there.
+type policyDocument struct {
+	Windows []struct {
+		Name, Start string
+		Days        []string
+		Duration    float64
+	}
+	Exclusions []struct{ From, To string }
+}
+
+// list tells the policy in words.
+func (d policyDocument) list(to io.Writer) {
+	for _, w := range d.Windows {
+		days := strings.Join(w.Days, ", ")
+		if len(w.Days) == 7 {
+			days = "every day"
+		}
+		fmt.Fprintf(to, "  %s: %s at %s for %s\n", w.Name, days, w.Start, span(w.Duration))
+	}
+	for _, e := range d.Exclusions {
+		text := e.From
+		if e.To != e.From {
+			text += " to " + e.To
+		}
+		fmt.Fprintln(to, "  excluded:", text)
+	}
 }
 
 // maintenanceDocument is the part of the answer that stands under the drawing,
 // which tells the next openings itself.
 type maintenanceDocument struct {
+	Policy policyDocument
 	Status struct {
 		Open                  bool
 		Why, Window, ClosesAt string
