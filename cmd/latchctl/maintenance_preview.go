@@ -40,13 +40,8 @@ func (p *program) maintenancePreview() *cobra.Command {
 		if weeks < 1 || weeks > mostWeeks {
 			return usagef("--weeks is %d; it must be 1 to %d", weeks, mostWeeks)
 		}
-		if cmd.Flags().Changed("zone") {
-			if inZone == "" {
-				return usagef("--zone is empty; leave it out for the policy's own")
-			}
-			if _, _, err := zone.Load(inZone); err != nil {
-				return usagef("--zone: %w", err)
-			}
+		if err := checkZone(inZone, cmd.Flags().Changed("zone")); err != nil {
+			return err
 		}
 		_, policy, err := p.policyFile(file, inZone)
 		if err != nil {
@@ -62,6 +57,20 @@ func (p *program) maintenancePreview() *cobra.Command {
 		return p.printJSON(map[string]any{"next": openings(policy, begin, weeks)})
 	})
 	return cmd
+}
+
+// checkZone checks --zone, if it was given.
+func checkZone(name string, isGiven bool) error {
+	if !isGiven {
+		return nil
+	}
+	if name == "" {
+		return usagef("--zone is empty; leave it out for the policy's own")
+	}
+	if _, _, err := zone.Load(name); err != nil {
+		return usagef("--zone: %w", err)
+	}
+	return nil
 }
 
 // openings lists every opening in the span, as a device reports them.

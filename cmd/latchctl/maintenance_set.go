@@ -16,13 +16,15 @@ func (p *program) maintenanceSet() *cobra.Command {
 		Short: "give one device or many a maintenance policy",
 		Long: "Set checks the policy as the devices will, sends it and waits for what they say\n" +
 			"to it. It replaces the policy that was there as a whole. One device is told by\n" +
-			"its twin, many by a job; then one query tells who accepted it, who refused it\n" +
-			"and why, and who has not answered yet. See it first with `maintenance preview`.\n\n" +
+			"its twin, many by a job; then those whom it told are asked who accepted it, who\n" +
+			"refused it and why, and who has not answered yet. See it first with\n" +
+			"`maintenance preview`.\n\n" +
 			"FILE holds the value of the desired property maintenance, as\n" +
 			`  {"timeZone":"Europe/Berlin",` + "\n" +
 			`   "windows":[{"name":"night","days":["mon","tue"],"start":"02:30","duration":"2h"}],` + "\n" +
 			`   "exclusions":[{"from":"2026-12-24","to":"2026-12-26"}]}` + "\n\n" +
-			"Exit code 5 says that a device refused it, 6 that one has not answered in time.",
+			"Exit code 3 says that the condition matches no device, 5 that a device refused\n" +
+			"it, 6 that one has not answered in time or that somebody else changed it.",
 		Example: `  latchctl maintenance set front-door --file windows.json
   latchctl maintenance set --where "tags.site = 'lab'" --file windows.json`,
 		Args: arguments("[DEVICE]"),
