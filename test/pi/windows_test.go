@@ -89,9 +89,9 @@ func (d *device) testWindows(t *testing.T) {
 	const day, year = 24 * time.Hour, 365 * 24 * time.Hour
 	opens := d.server.now().Add(3 * time.Hour).Truncate(time.Minute)
 	d.maintain(t, windows(opens))
-	answer := d.must(t, "rebootDevice", `{"commandId":"in-the-window","reason":"new kernel"}`)
-	if answer["state"] != "scheduled" || answer["notBefore"] != opens.UTC().Format("2006-01-02T15:04:05.000Z") {
-		t.Errorf("a reboot outside the window answered %v", answer)
+	answer := d.orderReboot(t, `{"commandId":"in-the-window","reason":"new kernel"}`)
+	if !strings.Contains(answer, `"scheduled"`) || !strings.Contains(answer, opens.UTC().Format("2006-01-02T15:04:05.000Z")) {
+		t.Errorf("a reboot outside the window answered %s", answer)
 	}
 
 	// No power, no network, no time: the clock begins in the past.
