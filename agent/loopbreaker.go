@@ -24,8 +24,8 @@ const (
 	whyBootLoop    = "bootLoop"
 )
 
-// countAttempt notes that the machine is being asked, and forgets what is more
-// than a day old.
+// countAttempt notes that the machine is being asked, and forgets what no longer
+// counts.
 func (a *Agent) countAttempt(o *ledger.Operations) {
 	now, uptime := a.trustedNow(), a.Machine.Uptime()
 	var kept []ledger.Attempt
@@ -34,7 +34,9 @@ func (a *Agent) countAttempt(o *ledger.Operations) {
 			kept = append(kept, o.Attempts[i])
 		}
 	}
-	o.Attempts = append(kept, ledger.Attempt{BootID: a.Boot.ID, Uptime: uptime, At: now})
+	kept = append(kept, ledger.Attempt{BootID: a.Boot.ID, Uptime: uptime, At: now})
+	l := a.local() // more than are allowed say no more
+	o.Attempts = kept[max(0, len(kept)-max(l.MaxPerHour, l.MaxPerDay)):]
 }
 
 // retryAfter is how long the loop breaker refuses a reboot; 0: it does not.
