@@ -70,6 +70,7 @@ func stored(t testing.TB, dir string) map[string]int64 {
 const (
 	journal    = "commands.journal"
 	perCommand = 1024
+	perAttempt = 256
 )
 
 func total(sizes map[string]int64) int64 {

@@ -257,7 +257,9 @@ func (r *rebooter) repeat(random *rand.Rand) {
 
 // checkGrowth looks for what piles up: in memory, in descriptors (the process
 // stays the same over a simulated reboot) and on the disk. The command journal
-// grows by contract, by an entry for each command.
+// grows by contract, by an entry for each command, and so do the operations, by an
+// attempt of the last day for each reboot. The events are written anew when their
+// journal has 64 KiB to spare.
 func (r *rebooter) checkGrowth(first, last resources, files map[string]int64) {
 	r.figures.grew("agent: %d → %d descriptors, %d → %d KB resident", first.descriptors, last.descriptors, first.resident, last.resident)
 	if last.descriptors > first.descriptors+3 || last.resident > first.resident+first.resident/4 {
@@ -273,7 +275,11 @@ func (r *rebooter) checkGrowth(first, last resources, files map[string]int64) {
 			r.Errorf("%s was left behind", name)
 		case name == journal && size > int64(5*r.figures.count)*perCommand:
 			r.Errorf("the command journal has %d bytes after %d rounds", size, r.figures.count)
-		case name != journal && size > 2*before+4096:
+		case name == "operations.json" && size > 2*before+4096+int64(r.figures.count)*perAttempt:
+			r.Errorf("%s grew from %d to %d bytes in %d rounds", name, before, size, r.figures.count)
+		case name == "events.journal" && size > before+2*(64<<10):
+			r.Errorf("%s grew from %d to %d bytes", name, before, size)
+		case name != journal && name != "operations.json" && name != "events.journal" && size > 2*before+4096:
 			r.Errorf("%s grew from %d to %d bytes", name, before, size)
 		}
 	}
