@@ -77,8 +77,8 @@ type Agent struct {
 	unsavable   error // why the operations file must not be written; set by New
 	desiredLost error // the same of the file of desired properties
 
-	mu            sync.Mutex // guards the fields below
-	policyNow     policyInForce
+	mu            sync.Mutex        // guards the fields below
+	policyNow     policyInForce     // the maintenance policy
 	toldStatus    map[string]any    // what reportChanges saw last
 	ops           ledger.Operations // written with changing held too, so either is enough to read
 	desired       desiredState

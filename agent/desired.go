@@ -56,7 +56,7 @@ type desiredState struct {
 	confirmed map[string]string
 	changed   map[string]int64 // the version that brought each accepted value
 	unsaved   bool             // the disk did not take it yet
-	lost      bool             // what earlier runs accepted cannot be read
+	lost      bool             // what earlier runs accepted cannot be read, and the hub has not put anything in its place
 }
 
 func noDesired() desiredState {
@@ -72,6 +72,7 @@ type desiredFile struct {
 	Accepted  map[string]any    `json:"accepted"`
 	Confirmed map[string]string `json:"confirmed"`         // property → boot id
 	Changed   map[string]int64  `json:"changed,omitempty"` // property → version
+	Lost      bool              `json:"lost,omitempty"`
 }
 
 // loadDesired reads the file; without one nothing is desired. After an error
@@ -120,6 +121,7 @@ func decodeDesired(text []byte) (s desiredState, why string) {
 	s.version, s.accepted = f.Version, accepted
 	maps.Copy(s.confirmed, f.Confirmed)
 	maps.Copy(s.changed, f.Changed)
+	s.lost = f.Lost
 	return s, ""
 }
 
@@ -211,6 +213,9 @@ func (a *Agent) take(name string, p property, s iothub.Section, before desiredSt
 		if s.Version != before.version {
 			a.log.Warn("refusing a desired property", "property", name, "version", s.Version, "error", err)
 		}
+		if p.lost != nil && !had {
+			after.lost = before.lost // a refusal puts nothing in the place of what was lost
+		}
 		inForce := any(map[string]any{})
 		if had && !iothub.Equal(old, checked) { // what was in force until now may be what is refused now
 
@@ -254,7 +259,7 @@ func (a *Agent) saveDesired() {
 	a.mu.Lock()
 	s := a.desired
 	a.mu.Unlock()
-	text, err := json.MarshalIndent(desiredFile{desiredFormat, s.version, s.accepted, s.confirmed, s.changed}, "", " ")
+	text, err := json.MarshalIndent(desiredFile{desiredFormat, s.version, s.accepted, s.confirmed, s.changed, s.lost}, "", " ")
 	if err == nil {
 		err = a.desiredLost
 	}

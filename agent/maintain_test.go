@@ -385,6 +385,15 @@ func TestALostFileOfPropertiesIsClosed(t *testing.T) {
 		r.start()
 		r.pass(24 * time.Hour)
 		r.wantAsked(0)
+		r.desire(6, `{"windows":"typo"}`) // which puts nothing in its place, nor does a restart
+		r.stop()
+		r.start()
+		r.desire(6, `{"windows":"typo"}`)
+		r.pass(24 * time.Hour)
+		r.wantAsked(0)
+		if status := r.twin("maintenanceStatus"); status["open"] != false {
+			r.Errorf("after a refusal: %v", status)
+		}
 		r.desire(7, "")
 		r.wantPending("", "the maintenance policy that held it back was removed")
 		if status := r.twin("maintenanceStatus"); status["why"] != "no policy" {
